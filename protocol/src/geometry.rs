@@ -85,6 +85,17 @@ impl Geometry {
         start..(start + u64::from(self.piece_length)).min(self.length)
     }
 
+    /// The pieces that have a byte in `range` of the payload.
+    pub fn pieces_of(&self, range: Range<u64>) -> Range<u32> {
+        let piece_length = u64::from(self.piece_length);
+        let index = |piece: u64| u32::try_from(piece).unwrap_or(self.piece_count).min(self.piece_count);
+        if range.is_empty() {
+            0..0
+        } else {
+            index(range.start / piece_length)..index(range.end.div_ceil(piece_length))
+        }
+    }
+
     /// Where `block` lies in the payload, or `None` when it is empty, longer than [`MAX_BLOCK_LENGTH`], or not
     /// inside its piece. Every request of a peer goes through here.
     pub fn block_range(&self, block: Block) -> Option<Range<u64>> {
@@ -195,6 +206,15 @@ mod tests {
         let wide = Geometry::new(1 << 20, 1 << 20).unwrap();
         assert!(wide.block_range(Block { piece: 0, begin: 0, length: MAX_BLOCK_LENGTH }).is_some());
         assert!(wide.block_range(Block { piece: 0, begin: 0, length: MAX_BLOCK_LENGTH + 1 }).is_none());
+    }
+
+    #[test]
+    fn a_range_names_the_pieces_it_touches() {
+        let geometry = Geometry::new(100, 30).unwrap();
+        assert_eq!(geometry.pieces_of(0..30), 0..1);
+        assert_eq!(geometry.pieces_of(29..31), 0..2);
+        assert_eq!(geometry.pieces_of(90..100), 3..4);
+        assert!(geometry.pieces_of(30..30).is_empty());
     }
 
     #[test]
