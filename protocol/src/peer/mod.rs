@@ -1,1 +1,137 @@
-//! To be written.
+//! One connection to a peer, without its socket: bytes in, outputs out.
+//!
+//! The worker feeds [`Machine::handle_input`] with what it read and with ticks of its clock, and drains
+//! [`Machine::poll_output`] whenever its socket takes more. An error ends that one connection.
+
+mod machine;
+mod serving;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bitfield::HaveBits;
+use crate::geometry::Block;
+use crate::id::InfoHash;
+use crate::meta::Info;
+use crate::wire::{ExtendedError, HandshakeError, WireError};
+
+pub use machine::Machine;
+
+/// Requests that we queue for one peer, and announce as `reqq` (BEP 10). 2,000 blocks are 31 MiB on the way, enough
+/// for 10 Gbit/s over 25 ms.
+pub const MAX_QUEUED_REQUESTS: usize = 2_000;
+/// Metadata pieces that we queue for one peer: 1 MiB of metadata at a time.
+pub const MAX_QUEUED_METADATA: usize = 64;
+/// Requests that we turn down before the connection is given up as useless.
+pub const MAX_REFUSED_REQUESTS: u32 = 4_000;
+/// Bytes of small messages that may wait for the socket; beyond that the peer is not read until it reads.
+pub const MAX_WAITING_CONTROL: usize = 32 * 1024;
+
+/// How long a peer may take over its handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a peer may be silent: the two minutes of BEP 3, and a grace for a keep-alive that is on its way.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120 + 10);
+/// How long a peer may leave what we send unread.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long we may be silent, well inside the two minutes that others allow.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(90);
+
+/// What all connections of a torrent look at.
+#[derive(Debug, Clone)]
+pub struct TorrentView {
+    /// Names, lengths, hashes, and the raw dictionary.
+    pub info: Arc<Info>,
+    /// The pieces that may be served.
+    pub have: Arc<HaveBits>,
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes were read.
+    Received(&'a [u8]),
+    /// The answer to [`Output::Find`]; `None` when we do not have that torrent.
+    Torrent(Option<TorrentView>),
+    /// Some of what the outputs asked for was taken by the socket; `is_all` when nothing is left of it.
+    Sent {
+        /// Whether the socket has taken everything.
+        is_all: bool,
+    },
+    /// Time passed.
+    Tick,
+}
+
+/// What a connection wants done, in the order in which it must reach the wire.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Look this torrent up and answer with [`Input::Torrent`]. The peer is not read meanwhile.
+    Find(InfoHash),
+    /// Send these bytes.
+    Control(Vec<u8>),
+    /// Send the header of a PIECE message and this block of the payload. It lies in a piece that we have.
+    Serve(Block),
+}
+
+/// Why a connection must end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// Not BitTorrent: often an encrypted handshake, or a port scanner.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// Bytes that are no messages.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// An extension message that is none.
+    #[error(transparent)]
+    Extended(#[from] ExtendedError),
+    /// It came for a torrent that we do not have.
+    #[error("asks for torrent {0}, which is not here")]
+    UnknownTorrent(InfoHash),
+    /// The other end is this very process.
+    #[error("is ourselves")]
+    Ourselves,
+    /// A request that no torrent of this shape can answer.
+    #[error("requests {length} bytes at {begin} of piece {piece}, which do not exist")]
+    OutOfBounds {
+        /// Index of the piece.
+        piece: u32,
+        /// First byte within it.
+        begin: u32,
+        /// Bytes asked for.
+        length: u32,
+    },
+    /// A piece index beyond the torrent.
+    #[error("names piece {0}, which does not exist")]
+    NoSuchPiece(u32),
+    /// A bitfield of the wrong length, or with spare bits set.
+    #[error("sends a bitfield of the wrong shape")]
+    Bitfield,
+    /// A request that cannot be answered, from a peer that cannot be told so.
+    #[error("requests piece {piece}, but {reason}")]
+    Refused {
+        /// Index of the piece.
+        piece: u32,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Refused over and over.
+    #[error("repeats requests that were rejected")]
+    TooManyRefused,
+    /// A message of the fast extension, which the peer did not announce (BEP 6).
+    #[error("uses the fast extension without having announced it")]
+    FastNotAnnounced,
+    /// A block or a rejection that nobody asked for.
+    #[error("answers a request that was never made")]
+    Unasked,
+    /// No handshake in time.
+    #[error("did not finish its handshake in time")]
+    HandshakeTimeout,
+    /// Nothing was heard.
+    #[error("was silent for two minutes")]
+    Idle,
+    /// Nothing was taken.
+    #[error("left what it asked for unread for two minutes")]
+    Stalled,
+}
