@@ -1,0 +1,283 @@
+//! Hashes the pieces of a payload in parallel, from mapped files.
+//!
+//! The payload is cut into spans of whole pieces. A rayon thread takes a span, maps what it covers of each file, one
+//! mapping at a time, and hashes it in order. So memory, mappings and open files are bounded by the threads.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use protocol::geometry::{Extent, FileLayout, Geometry};
+use rayon::prelude::*;
+use sha1::{Digest, Sha1};
+
+use super::file::{FileError, Stamp, compare, may_be_mapped};
+use super::guard;
+use super::mapping::Mapping;
+use super::torrent::in_memory;
+
+/// Bytes that one task hashes: long enough to read in order, short enough to keep all threads busy at the end.
+const SPAN_LENGTH: u64 = 32 * 1024 * 1024;
+/// Bytes that are entered into the page table, and hashed, at a time.
+const CHUNK_LENGTH: usize = 1024 * 1024;
+
+/// SHA-1 of a piece.
+pub type PieceHash = [u8; 20];
+
+/// Where the bytes of a file of the torrent are.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// On disk, as it was when it was looked at.
+    File(&'a Path, Stamp),
+    /// Nowhere: padding is zeros.
+    Zeros,
+    /// Nowhere: the file is missing.
+    Missing,
+}
+
+/// What hashing found.
+#[derive(Debug)]
+pub struct Hashes {
+    /// The hash of each piece; `None` where bytes were missing or could not be read.
+    pub pieces: Vec<Option<PieceHash>>,
+    /// What went wrong with files that should have been there.
+    pub errors: Vec<(usize, FileError)>,
+}
+
+/// Hashes every piece. `sources` has one entry for each file of `layout`; `progress` counts bytes as they are done.
+pub fn hash_pieces(
+    geometry: &Geometry,
+    layout: &FileLayout,
+    sources: &[Source<'_>],
+    progress: &AtomicU64,
+) -> Hashes {
+    let span = (SPAN_LENGTH / u64::from(geometry.piece_length())).max(1);
+    let mut pieces = vec![None; geometry.piece_count() as usize];
+    let errors = pieces
+        .par_chunks_mut(in_memory(span))
+        .zip((0..geometry.piece_count()).into_par_iter().step_by(in_memory(span)))
+        .flat_map_iter(|(pieces, first)| {
+            let mut task = SpanTask { hasher: PieceHasher::new(geometry, first, pieces), sources, progress };
+            task.run(geometry, layout)
+        })
+        .collect();
+    Hashes { pieces, errors }
+}
+
+/// One span on its way.
+struct SpanTask<'a> {
+    hasher: PieceHasher<'a>,
+    sources: &'a [Source<'a>],
+    progress: &'a AtomicU64,
+}
+
+impl SpanTask<'_> {
+    fn run(&mut self, geometry: &Geometry, layout: &FileLayout) -> Vec<(usize, FileError)> {
+        let mut errors = Vec::new();
+        for extent in layout.extents(self.hasher.range(geometry)) {
+            let end = self.hasher.position + extent.length;
+            match self.sources[extent.file] {
+                Source::File(path, stamp) => {
+                    if let Err(error) = self.read(path, &stamp, extent) {
+                        errors.push((extent.file, error));
+                    }
+                }
+                Source::Zeros => self.zeros(extent.length),
+                Source::Missing => {}
+            }
+            let missing = end - self.hasher.position;
+            self.hasher.skip(missing);
+            self.progress.fetch_add(missing, Ordering::Relaxed);
+        }
+        errors
+    }
+
+    fn read(&mut self, path: &Path, stamp: &Stamp, extent: Extent) -> Result<(), FileError> {
+        let unreadable = |source| FileError::Unreadable { path: path.into(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        compare(path, stamp, &Stamp::new(&file.metadata().map_err(unreadable)?))?;
+        // A file that is shorter than the torrent says is hashed as far as it goes.
+        let length = extent.length.min(stamp.length.saturating_sub(extent.offset));
+        if may_be_mapped(&file, length) {
+            self.read_mapped(&file, extent.offset, in_memory(length)).map_err(unreadable)
+        } else {
+            self.read_plain(&file, extent.offset, length).map_err(unreadable)
+        }
+    }
+
+    fn read_mapped(&mut self, file: &File, offset: u64, length: usize) -> std::io::Result<()> {
+        let mapping = Mapping::new(file, offset, length)?;
+        let mut start = 0;
+        while start < length {
+            let end = (start + CHUNK_LENGTH).min(length);
+            let next = end..(end + CHUNK_LENGTH).min(length);
+            if !next.is_empty() {
+                mapping.prefetch(next)?;
+            }
+            mapping.populate(start..end)?;
+            guard::with_bytes(&mapping, start..end, |bytes| self.hasher.update(bytes))
+                .map_err(std::io::Error::other)?;
+            self.progress.fetch_add((end - start) as u64, Ordering::Relaxed);
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn read_plain(&mut self, file: &File, mut offset: u64, mut length: u64) -> std::io::Result<()> {
+        let mut buffer = vec![0; CHUNK_LENGTH.min(in_memory(length))];
+        while length > 0 {
+            let part = buffer.len().min(in_memory(length));
+            file.read_exact_at(&mut buffer[..part], offset)?;
+            self.hasher.update(&buffer[..part]);
+            self.progress.fetch_add(part as u64, Ordering::Relaxed);
+            offset += part as u64;
+            length -= part as u64;
+        }
+        Ok(())
+    }
+
+    fn zeros(&mut self, mut length: u64) {
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        while length > 0 {
+            let part = ZEROS.len().min(in_memory(length));
+            self.hasher.update(&ZEROS[..part]);
+            self.progress.fetch_add(part as u64, Ordering::Relaxed);
+            length -= part as u64;
+        }
+    }
+}
+
+/// Cuts a run of bytes at the ends of pieces and hashes each.
+struct PieceHasher<'a> {
+    geometry: &'a Geometry,
+    pieces: &'a mut [Option<PieceHash>],
+    first: u32,
+    /// The piece under way, counted from `first`.
+    current: usize,
+    /// Where in the payload the next byte lies.
+    position: u64,
+    sha: Sha1,
+    /// Whether all bytes of the piece under way were there.
+    is_whole: bool,
+}
+
+impl<'a> PieceHasher<'a> {
+    fn new(geometry: &'a Geometry, first: u32, pieces: &'a mut [Option<PieceHash>]) -> Self {
+        let position = geometry.piece_range(first).start;
+        Self { geometry, pieces, first, current: 0, position, sha: Sha1::new(), is_whole: true }
+    }
+
+    /// What the span covers of the payload.
+    fn range(&self, geometry: &Geometry) -> std::ops::Range<u64> {
+        let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
+        self.position..geometry.piece_range(self.first.saturating_add(count - 1)).end
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let part = in_memory(self.left()).min(bytes.len());
+            self.sha.update(&bytes[..part]);
+            self.advance(part as u64);
+            bytes = &bytes[part..];
+        }
+    }
+
+    /// Goes past bytes that are not there; their pieces get no hash.
+    fn skip(&mut self, mut length: u64) {
+        while length > 0 {
+            let part = self.left().min(length);
+            self.is_whole = false;
+            self.advance(part);
+            length -= part;
+        }
+    }
+
+    /// Bytes to the end of the piece under way.
+    fn left(&self) -> u64 {
+        let piece = self.first + u32::try_from(self.current).unwrap_or(u32::MAX);
+        self.geometry.piece_range(piece).end - self.position
+    }
+
+    fn advance(&mut self, length: u64) {
+        let is_end = self.left() == length;
+        self.position += length;
+        if is_end {
+            let hash = self.sha.finalize_reset();
+            self.pieces[self.current] = self.is_whole.then(|| hash.into());
+            self.current += 1;
+            self.is_whole = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files whose bytes differ everywhere, so that a piece out of place would show.
+    fn payload(folder: &Path, lengths: &[usize]) -> (Vec<std::path::PathBuf>, Vec<u8>) {
+        let mut whole = Vec::new();
+        let mut paths = Vec::new();
+        for (file, length) in lengths.iter().enumerate() {
+            let bytes: Vec<u8> =
+                (0..*length).map(|i| (i * 7 + i / 251 + file * 13).to_le_bytes()[0]).collect();
+            let path = folder.join(file.to_string());
+            std::fs::write(&path, &bytes).unwrap();
+            whole.extend(bytes);
+            paths.push(path);
+        }
+        (paths, whole)
+    }
+
+    fn sources(paths: &[std::path::PathBuf]) -> Vec<Source<'_>> {
+        paths.iter().map(|path| Source::File(path, Stamp::of_path(path).unwrap())).collect()
+    }
+
+    #[test]
+    fn pieces_that_cross_files_and_padding_hash_as_the_bytes_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let lengths = [100_000, 0, 5, 1 << 20, 70_000];
+        let (paths, mut whole) = payload(folder.path(), &lengths);
+        let mut sources = sources(&paths);
+        sources.push(Source::Zeros);
+        whole.extend([0; 200_000]);
+        let layout = FileLayout::new(lengths.iter().map(|n| *n as u64).chain([200_000])).unwrap();
+        for piece_length in [1_000, 16_384, 1 << 20, 64 << 20] {
+            let geometry = Geometry::new(layout.length(), piece_length).unwrap();
+            let progress = AtomicU64::new(0);
+            let hashes = hash_pieces(&geometry, &layout, &sources, &progress);
+            let expected: Vec<Option<PieceHash>> =
+                whole.chunks(in_memory(piece_length)).map(|piece| Some(Sha1::digest(piece).into())).collect();
+            assert!(hashes.pieces == expected, "pieces of {piece_length} bytes");
+            assert!(hashes.errors.is_empty());
+            assert_eq!(progress.into_inner(), whole.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_missing_file_costs_only_the_pieces_it_is_part_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let (paths, _) = payload(folder.path(), &[1_000, 1_000, 1_000]);
+        let mut sources = sources(&paths);
+        sources[1] = Source::Missing;
+        let layout = FileLayout::new([1_000; 3]).unwrap();
+        let geometry = Geometry::new(3_000, 400).unwrap();
+        let hashes = hash_pieces(&geometry, &layout, &sources, &AtomicU64::new(0));
+        let found: Vec<bool> = hashes.pieces.iter().map(Option::is_some).collect();
+        assert_eq!(found, [true, true, false, false, false, true, true, true]);
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_looked_at_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (paths, _) = payload(folder.path(), &[100_000]);
+        let sources = sources(&paths);
+        File::options().write(true).open(&paths[0]).unwrap().set_len(50_000).unwrap();
+        let layout = FileLayout::new([100_000]).unwrap();
+        let geometry = Geometry::new(100_000, 16_384).unwrap();
+        let hashes = hash_pieces(&geometry, &layout, &sources, &AtomicU64::new(0));
+        assert!(hashes.pieces.iter().all(Option::is_none));
+        assert!(matches!(hashes.errors[..], [(0, FileError::Resized { now: 50_000, .. })]));
+    }
+}

@@ -1,0 +1,23 @@
+//! Payload on disk: hashed, mapped, lent to the workers, and watched for changes.
+//!
+//! Nothing here knows a socket. A worker asks a [`Torrent`] for a [`Lease`] on a block; what is not known to be in
+//! memory goes through the [`lanes`](lane::Lanes), so that no ring thread ever waits for a disk.
+
+pub mod create;
+pub mod file;
+pub mod guard;
+pub mod hash;
+pub mod lane;
+pub mod lease;
+pub mod mapping;
+pub mod open;
+pub mod registry;
+pub mod scan;
+pub mod torrent;
+pub mod verify;
+pub mod watch;
+pub mod window;
+
+pub use lease::Lease;
+pub use registry::Registry;
+pub use torrent::{Lent, Torrent, TorrentError};

@@ -1,0 +1,6 @@
+//! What the operating system has to give before anything runs: sockets, limits, io_uring.
+
+pub mod interfaces;
+pub mod limits;
+pub mod listen;
+pub mod probe;
