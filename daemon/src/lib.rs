@@ -1,4 +1,10 @@
 //! The workshop: everything btd does. The thinking is in `protocol`.
+//!
+//! `main -> app -> worker -> {storage, sys} -> protocol`, and nothing back.
 
+pub mod app;
+pub mod args;
+pub mod config;
 pub mod storage;
 pub mod sys;
+pub mod worker;

@@ -1,0 +1,152 @@
+//! `btd inspect`: what a .torrent file or a magnet link says.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use protocol::meta::{FileEntry, FileKind, Magnet, Metainfo};
+use serde::Serialize;
+
+use crate::args::InspectArgs;
+
+use super::{Failure, print_json, print_line, read_torrent, terminal};
+
+/// What a torrent says, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct TorrentReport<'a> {
+    info_hash: String,
+    name: &'a str,
+    length: u64,
+    piece_length: u32,
+    piece_count: u32,
+    files: Vec<FileReport>,
+    trackers: &'a [Vec<String>],
+    web_seeds: &'a [String],
+    private: bool,
+    comment: Option<&'a str>,
+    created_by: Option<&'a str>,
+    creation_date: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileReport {
+    path: String,
+    length: u64,
+    padding: bool,
+}
+
+/// What a magnet link says, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct MagnetReport<'a> {
+    info_hash: String,
+    name: Option<&'a str>,
+    length: Option<u64>,
+    trackers: Vec<Vec<&'a str>>,
+    web_seeds: &'a [String],
+    peers: Vec<String>,
+    /// Files to fetch (BEP 53), as ranges of indices, both ends included; null for all.
+    select: Option<Vec<[usize; 2]>>,
+}
+
+/// Prints what the torrent or the link says.
+pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
+    let is_magnet = args.what.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:"));
+    if is_magnet {
+        let magnet: Magnet = args.what.parse()?;
+        if args.json { print_json(&magnet_report(&magnet))? } else { print_magnet(&magnet)? }
+    } else {
+        let metainfo = read_torrent(Path::new(&args.what))?;
+        if args.json { print_json(&torrent_report(&metainfo))? } else { print_torrent(&metainfo)? }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn torrent_report(metainfo: &Metainfo) -> TorrentReport<'_> {
+    let info = &metainfo.info;
+    let file = |file: &FileEntry| FileReport {
+        path: file.path.to_string(),
+        length: file.length,
+        padding: file.kind == FileKind::Padding,
+    };
+    TorrentReport {
+        info_hash: info.info_hash().to_string(),
+        name: info.name(),
+        length: info.geometry().length(),
+        piece_length: info.geometry().piece_length(),
+        piece_count: info.geometry().piece_count(),
+        files: info.files().iter().map(file).collect(),
+        trackers: &metainfo.trackers,
+        web_seeds: &metainfo.web_seeds,
+        private: info.is_private(),
+        comment: metainfo.comment.as_deref(),
+        created_by: metainfo.created_by.as_deref(),
+        creation_date: metainfo.creation_date,
+    }
+}
+
+fn magnet_report(magnet: &Magnet) -> MagnetReport<'_> {
+    let select = magnet.select.as_ref();
+    MagnetReport {
+        info_hash: magnet.info_hash.to_string(),
+        name: magnet.display_name.as_deref(),
+        length: magnet.length,
+        trackers: magnet.trackers.iter().map(|tracker| vec![tracker.as_str()]).collect(),
+        web_seeds: &magnet.web_seeds,
+        peers: magnet.peers.iter().map(ToString::to_string).collect(),
+        select: select.map(|ranges| ranges.iter().map(|range| [*range.start(), *range.end()]).collect()),
+    }
+}
+
+/// Prints a label and a value, aligned.
+fn field(label: &str, value: impl std::fmt::Display) -> Result<(), Failure> {
+    print_line(&format!("{label:<14} {value}"))
+}
+
+fn print_torrent(metainfo: &Metainfo) -> Result<(), Failure> {
+    let (info, geometry) = (&metainfo.info, metainfo.info.geometry());
+    field("name", info.name())?;
+    field("info-hash", info.info_hash())?;
+    field("length", format_args!("{} ({} bytes)", terminal::bytes(geometry.length()), geometry.length()))?;
+    let piece_length = terminal::bytes(geometry.piece_length().into());
+    field("pieces", format_args!("{} of {piece_length}", geometry.piece_count()))?;
+    field("private", if info.is_private() { "yes" } else { "no" })?;
+    for (tier, trackers) in metainfo.trackers.iter().enumerate() {
+        field(&format!("tracker {}", tier + 1), trackers.join(" "))?;
+    }
+    for url in &metainfo.web_seeds {
+        field("web seed", url)?;
+    }
+    for (label, text) in [("comment", &metainfo.comment), ("created by", &metainfo.created_by)] {
+        if let Some(text) = text {
+            field(label, text.escape_debug())?;
+        }
+    }
+    if let Some(seconds) = metainfo.creation_date {
+        field("created", format_args!("@{seconds}"))?;
+    }
+    for file in info.files() {
+        let mark = match &file.kind {
+            FileKind::Regular => String::new(),
+            FileKind::Padding => "  (padding)".to_owned(),
+            FileKind::Symlink { target } => format!("  -> {target}"),
+        };
+        print_line(&format!("{:>14}  {}{mark}", file.length, file.path))?;
+    }
+    Ok(())
+}
+
+fn print_magnet(magnet: &Magnet) -> Result<(), Failure> {
+    field("info-hash", magnet.info_hash)?;
+    if let Some(name) = &magnet.display_name {
+        field("name", name.escape_debug())?;
+    }
+    if let Some(length) = magnet.length {
+        field("length", format_args!("{} ({length} bytes)", terminal::bytes(length)))?;
+    }
+    magnet.trackers.iter().try_for_each(|url| field("tracker", url))?;
+    magnet.web_seeds.iter().try_for_each(|url| field("web seed", url))?;
+    magnet.peers.iter().try_for_each(|peer| field("peer", peer))?;
+    for range in magnet.select.iter().flatten() {
+        field("select", format_args!("{}-{}", range.start(), range.end()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What a worker has done so far, for others to read.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Counters of one worker. Written by its thread alone.
+#[derive(Debug, Default)]
+pub struct Counters {
+    bytes_sent: AtomicU64,
+    payload_bytes_sent: AtomicU64,
+    blocks_sent: AtomicU64,
+    sends: AtomicU64,
+    connections: AtomicUsize,
+}
+
+/// What one or more workers have done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes given to sockets, with all headers and small messages.
+    pub bytes_sent: u64,
+    /// Bytes of blocks that were sent whole.
+    pub payload_bytes_sent: u64,
+    /// Blocks that were sent whole.
+    pub blocks_sent: u64,
+    /// SENDMSG operations that moved bytes.
+    pub sends: u64,
+    /// Connections that are open now.
+    pub connections: usize,
+}
+
+impl Counters {
+    /// Bytes left in one send.
+    pub(super) fn add_send(&self, bytes: usize) {
+        self.sends.fetch_add(1, Ordering::Relaxed);
+        self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A batch of blocks has left as a whole.
+    pub(super) fn add_blocks(&self, blocks: usize, payload_bytes: u64) {
+        self.blocks_sent.fetch_add(blocks as u64, Ordering::Relaxed);
+        self.payload_bytes_sent.fetch_add(payload_bytes, Ordering::Relaxed);
+    }
+
+    /// So many connections are open now.
+    pub(super) fn set_connections(&self, count: usize) {
+        self.connections.store(count, Ordering::Relaxed);
+    }
+
+    /// What has been counted so far.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            payload_bytes_sent: self.payload_bytes_sent.load(Ordering::Relaxed),
+            blocks_sent: self.blocks_sent.load(Ordering::Relaxed),
+            sends: self.sends.load(Ordering::Relaxed),
+            connections: self.connections.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl std::iter::Sum for Totals {
+    fn sum<I: Iterator<Item = Self>>(totals: I) -> Self {
+        totals.fold(Self::default(), |sum, one| Self {
+            bytes_sent: sum.bytes_sent + one.bytes_sent,
+            payload_bytes_sent: sum.payload_bytes_sent + one.payload_bytes_sent,
+            blocks_sent: sum.blocks_sent + one.blocks_sent,
+            sends: sum.sends + one.sends,
+            connections: sum.connections + one.connections,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! The workers: one thread a core, each with its own ring, its own listeners and its own connections.
+//!
+//! Bytes go from the socket to the [`protocol::peer::Machine`] and from what it wants served to one gathered send
+//! straight from the mapping. Nothing on that way takes a lock, sends a message or waits for a disk.
+
+mod accept;
+mod batch;
+mod buffers;
+mod connection;
+mod counters;
+mod reader;
+mod ring;
+mod thread;
+mod writer;
+
+pub use counters::{Counters, Totals};
+pub use thread::{Shared, Worker, WorkerError, start};

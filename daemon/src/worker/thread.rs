@@ -1,0 +1,207 @@
+//! The thread of a worker: its runtime, what its tasks share, its clock, and its end.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Shutdown, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use protocol::id::PeerId;
+use slab::Slab;
+use socket2::SockRef;
+use tokio::sync::{Notify, watch};
+
+use crate::storage::Registry;
+use crate::storage::lane::Lanes;
+use crate::sys::probe::{self, ProbeError};
+
+use super::accept;
+use super::buffers::Buffers;
+use super::connection::{Connection, Ended};
+use super::counters::Counters;
+
+/// Operations that can be handed to the kernel at once; more are handed over in turns.
+const RING_ENTRIES: u32 = 1_024;
+/// Completions that fit the ring: an idle connection waits with one.
+const RING_COMPLETIONS: u32 = 16 * 1_024;
+/// How often timeouts are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How long connections may take to end when the worker stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What all workers share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// What we call ourselves.
+    pub our_id: PeerId,
+    /// The torrents that peers may ask for.
+    pub registry: Arc<Registry>,
+    /// Who fetches what is not in memory.
+    pub lanes: Arc<Lanes>,
+    /// Most connections of all workers together.
+    pub max_connections: usize,
+    /// Connections of all workers together.
+    pub open_connections: Arc<AtomicUsize>,
+    /// Turns true when the workers are to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A worker that runs.
+#[derive(Debug)]
+pub struct Worker {
+    /// What it has done.
+    pub counters: Arc<Counters>,
+    /// Its thread; ends when told to stop.
+    pub thread: JoinHandle<()>,
+}
+
+/// Why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// It got no ring.
+    #[error(transparent)]
+    Ring(#[from] ProbeError),
+    /// It got no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// What the tasks of one worker share.
+pub(super) struct Context {
+    pub(super) our_id: PeerId,
+    pub(super) registry: Arc<Registry>,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) buffers: Buffers,
+    pub(super) connections: RefCell<Slab<Rc<Connection>>>,
+    pub(super) places: Places,
+    pub(super) is_stopping: Cell<bool>,
+    /// A connection has ended.
+    pub(super) left: Notify,
+}
+
+/// The bound on connections, over all workers.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    taken: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Places {
+    /// A place for one more connection, until it is dropped; `None` when all are taken.
+    pub(super) fn take(&self) -> Option<Place> {
+        let place = Place(Arc::clone(&self.taken));
+        if self.taken.fetch_add(1, Ordering::AcqRel) < self.limit { Some(place) } else { None }
+    }
+}
+
+/// A place that is taken.
+#[derive(Debug)]
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Starts worker number `number` on `listeners`; returns once it has its ring and accepts.
+///
+/// # Errors
+/// When it gets no thread or no ring.
+pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Result<Worker, WorkerError> {
+    let counters = Arc::new(Counters::default());
+    let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
+    let of_thread = Arc::clone(&counters);
+    let thread = std::thread::Builder::new()
+        .name(format!("btd-worker-{number}"))
+        .spawn(move || {
+            let mut builder = tokio_uring::builder();
+            builder
+                .entries(RING_ENTRIES)
+                .uring_builder(tokio_uring::uring_builder().setup_cqsize(RING_COMPLETIONS));
+            let runtime = tokio_uring::Runtime::new(&builder);
+            let (runtime, result) = match runtime {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            let _ = ready.send(result);
+            let Some(runtime) = runtime else { return };
+            if !runtime.block_on(run(listeners, shared, of_thread)) {
+                // Operations are still under way. Dropping the runtime would wait for them, or free memory that the
+                // kernel is using; the process is about to end, which does neither.
+                std::mem::forget(runtime);
+            }
+        })
+        .map_err(WorkerError::Thread)?;
+    match is_ready.recv() {
+        Ok(Ok(())) => Ok(Worker { counters, thread }),
+        Ok(Err(error)) => Err(probe::explain(error).into()),
+        Err(_) => Err(WorkerError::Thread(io::Error::other("it ended at once"))),
+    }
+}
+
+/// Runs the worker until it is told to stop; whether all connections have ended by then.
+async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters>) -> bool {
+    let context = Rc::new(Context {
+        our_id: shared.our_id,
+        registry: shared.registry,
+        lanes: shared.lanes,
+        counters,
+        buffers: Buffers::default(),
+        connections: RefCell::default(),
+        places: Places { taken: shared.open_connections, limit: shared.max_connections },
+        is_stopping: Cell::new(false),
+        left: Notify::new(),
+    });
+    let mut accepting = Vec::new();
+    let mut kept = Vec::new();
+    for listener in listeners {
+        kept.extend(listener.try_clone());
+        let listener = tokio_uring::net::TcpListener::from_std(listener);
+        accepting.push(tokio_uring::spawn(accept::run(Rc::clone(&context), listener)));
+    }
+    keep_time(&context, shared.stop).await;
+    context.is_stopping.set(true);
+    for listener in &kept {
+        // Ends the accept that is under way.
+        let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+    }
+    let drained = async {
+        for task in accepting {
+            let _ = task.await;
+        }
+        drain(&context).await;
+    };
+    tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_ok()
+}
+
+/// Lets time pass for every connection, until told to stop.
+async fn keep_time(context: &Context, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let now = Instant::now();
+                context.connections.borrow().iter().for_each(|(_, connection)| connection.tick(now));
+            }
+            // Whoever could tell us to stop being gone means the same.
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Ends all connections and waits for the last.
+async fn drain(context: &Context) {
+    loop {
+        context.connections.borrow().iter().for_each(|(_, connection)| connection.close(&Ended::Stopping));
+        if context.connections.borrow().is_empty() {
+            return;
+        }
+        context.left.notified().await;
+    }
+}

@@ -1,0 +1,306 @@
+//! The serving side as a whole, in this process: real sockets, real files, a real ring.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use btd::app::Server;
+use btd::config::ServeConfig;
+use btd::storage::create::{Options, create};
+use btd::storage::verify::verify;
+use btd::storage::{Torrent, scan};
+use protocol::geometry::{BLOCK_LENGTH, Block};
+use protocol::id::PeerId;
+use protocol::meta::Info;
+use protocol::wire::{Decoder, Handshake, Message, Reserved};
+
+/// How long a test waits for an answer before it calls it missing.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn config() -> ServeConfig {
+    ServeConfig {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        may_skip_missing_family: false,
+        workers: 1,
+        max_connections: 100,
+        max_open_files: 100,
+    }
+}
+
+/// Bytes that differ from block to block and from seed to seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn torrent_of(path: &Path, piece_length: u32) -> Arc<Torrent> {
+    let options = Options { piece_length: Some(piece_length), ..Options::default() };
+    let created = create(scan::scan(path).unwrap(), options, &AtomicU64::new(0)).unwrap();
+    Arc::new(created.into_torrent())
+}
+
+/// A peer that downloads, on a blocking socket.
+struct Peer {
+    stream: TcpStream,
+    decoder: Decoder,
+    received: Vec<u8>,
+    info: Arc<Info>,
+}
+
+impl Peer {
+    /// Connects, shakes hands and is unchoked; `None` when the connection ends before.
+    fn connect(address: SocketAddr, torrent: &Torrent) -> Option<Self> {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let info = Arc::clone(torrent.info());
+        let decoder = Decoder::new(info.geometry().piece_count(), 1 << 17);
+        let mut peer = Self { stream, decoder, received: Vec::new(), info };
+        let peer_id = PeerId::new(*b"-TT0000-serving-test");
+        let handshake = Handshake { reserved: Reserved::ours(), info_hash: peer.info.info_hash(), peer_id };
+        peer.stream.write_all(&handshake.encode()).ok()?;
+        peer.stream.read_exact(&mut [0; 68]).ok()?;
+        peer.say(Message::Interested)?;
+        peer.hear(|message| matches!(message, Message::Unchoke).then_some(()))?;
+        Some(peer)
+    }
+
+    fn say(&mut self, message: Message<'_>) -> Option<()> {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.stream.write_all(&bytes).ok()
+    }
+
+    /// Reads messages until `wanted` takes one; `None` when the connection ends.
+    fn hear<R>(&mut self, mut wanted: impl FnMut(Message<'_>) -> Option<R>) -> Option<R> {
+        loop {
+            let received = std::mem::take(&mut self.received);
+            let mut input = &received[..];
+            while let Some(message) = self.decoder.next(&mut input).unwrap() {
+                if let Some(result) = wanted(message) {
+                    self.received = input.to_vec();
+                    return Some(result);
+                }
+            }
+            let mut buffer = vec![0; 256 * 1024];
+            let length = self.stream.read(&mut buffer).ok().filter(|length| *length > 0)?;
+            buffer.truncate(length);
+            self.received = buffer;
+        }
+    }
+
+    /// Downloads everything with `outstanding` requests on the way; `None` when the connection ends.
+    fn download(&mut self, outstanding: usize) -> Option<Vec<u8>> {
+        let geometry = *self.info.geometry();
+        let blocks: Vec<Block> = (0..geometry.piece_count())
+            .flat_map(|piece| {
+                let range = geometry.piece_range(piece);
+                let length = u32::try_from(range.end - range.start).unwrap();
+                (0..length).step_by(BLOCK_LENGTH as usize).map(move |begin| Block {
+                    piece,
+                    begin,
+                    length: BLOCK_LENGTH.min(length - begin),
+                })
+            })
+            .collect();
+        let mut payload = Vec::with_capacity(usize::try_from(geometry.length()).unwrap());
+        for wave in blocks.chunks(outstanding) {
+            let mut bytes = Vec::new();
+            wave.iter().for_each(|block| Message::Request(*block).encode(&mut bytes));
+            self.stream.write_all(&bytes).ok()?;
+            for block in wave {
+                let data = self.hear(|message| match message {
+                    Message::Piece { piece, begin, data } => {
+                        assert_eq!(
+                            (piece, begin, data.len()),
+                            (block.piece, block.begin, block.length as usize)
+                        );
+                        Some(data.to_vec())
+                    }
+                    _ => None,
+                })?;
+                payload.extend(data);
+            }
+        }
+        Some(payload)
+    }
+
+    /// Whether the other side ends the connection.
+    fn is_ended(&mut self) -> bool {
+        self.hear(|_| None::<()>).is_none()
+    }
+}
+
+fn download(server: &Server, torrent: &Torrent) -> Option<Vec<u8>> {
+    Peer::connect(server.addresses()[0], torrent)?.download(64)
+}
+
+/// Waits for something that cannot notify.
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited for {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn hot_blocks_leave_in_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payload");
+    let payload = noise(1, 64 << 20);
+    std::fs::write(&path, &payload).unwrap();
+    let torrent = torrent_of(&path, 1 << 20);
+    let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+    let mut peer = Peer::connect(server.addresses()[0], &torrent).unwrap();
+    assert!(peer.download(64).unwrap() == payload, "the first time, from cold");
+    wait_until("the counters", || server.totals().payload_bytes_sent == 64 << 20);
+    let before = server.totals();
+    assert!(peer.download(64).unwrap() == payload, "the second time, hot");
+    wait_until("the counters", || server.totals().payload_bytes_sent == 128 << 20);
+    let after = server.totals();
+    let blocks = after.blocks_sent - before.blocks_sent;
+    let sends = after.sends - before.sends;
+    assert_eq!(blocks, (64 << 20) / u64::from(BLOCK_LENGTH));
+    assert!(blocks >= 16 * sends, "{blocks} blocks in {sends} sends");
+    server.stop();
+}
+
+#[test]
+fn files_of_all_sizes_are_served_through_one_open_file_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("tree");
+    std::fs::create_dir_all(root.join("sub")).unwrap();
+    let mut payload = Vec::new();
+    // Short ones are read, long ones are mapped, and blocks cross them.
+    for (number, length) in [0, 1, 100, 16_383, 16_384, 300_000, 5, 1 << 20, 70_001].into_iter().enumerate() {
+        let bytes = noise(number as u64 + 1, length);
+        std::fs::write(root.join(format!("{number}")), &bytes).unwrap();
+        payload.extend(bytes);
+    }
+    let torrent = torrent_of(&root, 32_768);
+    let server =
+        Server::start(&ServeConfig { max_open_files: 1, ..config() }, vec![Arc::clone(&torrent)]).unwrap();
+    for _ in 0..2 {
+        assert!(download(&server, &torrent).unwrap() == payload);
+    }
+    server.stop();
+}
+
+#[test]
+fn padding_is_served_as_zeros_that_are_not_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (noise(1, 20_000), noise(2, 30_000));
+    let mut payload = a.clone();
+    payload.resize(32_768, 0);
+    payload.extend(&b);
+    let hashes: Vec<u8> = payload.chunks(32_768).flat_map(sha1_of).collect();
+    let mut raw = b"d5:filesld6:lengthi20000e4:pathl1:aeed4:attr1:p6:lengthi12768e4:pathl4:.pad5:12768eed6:lengthi30000e\
+        4:pathl1:beee4:name4:tree12:piece lengthi32768e6:pieces40:"
+        .to_vec();
+    raw.extend(hashes);
+    raw.push(b'e');
+    let info = Arc::new(Info::parse(raw.into()).unwrap());
+    std::fs::create_dir(folder.path().join("tree")).unwrap();
+    std::fs::write(folder.path().join("tree/a"), a).unwrap();
+    std::fs::write(folder.path().join("tree/b"), b).unwrap();
+    let verification = verify(&info, folder.path(), &AtomicU64::new(0));
+    assert!(verification.is_complete());
+    let torrent = Arc::new(verification.into_torrent(info));
+    let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+    assert!(download(&server, &torrent).unwrap() == payload);
+    server.stop();
+}
+
+fn sha1_of(bytes: &[u8]) -> [u8; 20] {
+    // The same digest names a torrent and a piece.
+    *protocol::id::InfoHash::of_info(bytes).as_bytes()
+}
+
+#[test]
+fn a_file_that_changes_stops_its_torrent_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["changes", "stays"].map(|name| folder.path().join(name));
+    let payloads = [noise(1, 3 << 20), noise(2, 3 << 20)];
+    for (path, payload) in paths.iter().zip(&payloads) {
+        std::fs::write(path, payload).unwrap();
+    }
+    let torrents: Vec<Arc<Torrent>> = paths.iter().map(|path| torrent_of(path, 1 << 18)).collect();
+    let server = Server::start(&config(), torrents.clone()).unwrap();
+    let mut idle = Peer::connect(server.addresses()[0], &torrents[0]).unwrap();
+    assert!(idle.download(64).unwrap() == payloads[0]);
+    let file = std::fs::File::options().write(true).open(&paths[0]).unwrap();
+    file.set_len(1_000_000).unwrap();
+    assert!(idle.is_ended(), "a peer that was idle is let go");
+    let error = torrents[0].error().unwrap().to_string();
+    assert!(error.contains("changes"), "{error}");
+    assert!(download(&server, &torrents[0]).is_none(), "nobody new is let in");
+    assert!(download(&server, &torrents[1]).unwrap() == payloads[1]);
+    server.stop();
+}
+
+#[test]
+fn a_file_that_vanishes_before_it_is_first_asked_for_stops_its_torrent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payload");
+    std::fs::write(&path, noise(1, 1 << 20)).unwrap();
+    let torrent = torrent_of(&path, 1 << 18);
+    let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(download(&server, &torrent).is_none());
+    assert!(torrent.error().unwrap().to_string().contains("payload"));
+    server.stop();
+}
+
+#[test]
+fn connections_beyond_the_limit_are_turned_away_and_places_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payload");
+    std::fs::write(&path, noise(1, 100_000)).unwrap();
+    let torrent = torrent_of(&path, 16_384);
+    let server =
+        Server::start(&ServeConfig { max_connections: 2, ..config() }, vec![Arc::clone(&torrent)]).unwrap();
+    let connect = || Peer::connect(server.addresses()[0], &torrent);
+    let (first, second) = (connect().unwrap(), connect().unwrap());
+    assert!(connect().is_none());
+    drop(first);
+    wait_until("the place to come back", || server.totals().connections == 1);
+    assert!(connect().is_some());
+    drop(second);
+    server.stop();
+}
+
+#[test]
+fn stopping_ends_every_connection_whatever_it_is_doing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payload");
+    std::fs::write(&path, noise(1, 8 << 20)).unwrap();
+    let torrent = torrent_of(&path, 1 << 18);
+    let server = Server::start(&ServeConfig { workers: 2, ..config() }, vec![Arc::clone(&torrent)]).unwrap();
+    let address = server.addresses()[0];
+    let mut silent = TcpStream::connect(address).unwrap();
+    let mut idle = Peer::connect(address, &torrent).unwrap();
+    // Asks for far more than the sockets hold, and reads nothing.
+    let mut greedy = Peer::connect(address, &torrent).unwrap();
+    let mut bytes = Vec::new();
+    (0..512).for_each(|i| {
+        Message::Request(Block { piece: i % 32, begin: 0, length: BLOCK_LENGTH }).encode(&mut bytes);
+    });
+    greedy.stream.write_all(&bytes).unwrap();
+    wait_until("the socket to be full", || server.totals().bytes_sent > 100_000);
+    server.stop();
+    assert!(idle.is_ended() && greedy.is_ended());
+    silent.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert!(matches!(silent.read(&mut [0]), Ok(0) | Err(_)));
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+}
