@@ -1,0 +1,205 @@
+//! The load: one thread that asks a seeder for blocks over many connections and drops what it gets in the kernel.
+//!
+//! Every answer's header must match a request that is open, and a sample of the payload is compared with the file.
+//! The CPU time of the server is taken around a window in steady state: after all are unchoked and a part of the
+//! volume has passed, and before the first connection is closed.
+
+mod connection;
+mod crowd;
+mod cursor;
+mod judge;
+mod options;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::process;
+use crowd::Crowd;
+pub use options::Options;
+
+/// Why a run has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The payload cannot be cut as the options say.
+    #[error(transparent)]
+    Geometry(#[from] protocol::geometry::GeometryError),
+    /// The seeder closed a connection.
+    #[error("the seeder closed connection {0}")]
+    Closed(usize),
+    /// The seeder sent what nobody asked for, or wrong bytes.
+    #[error("connection {connection}: {what}")]
+    Wrong {
+        /// Number of the connection.
+        connection: usize,
+        /// What was wrong.
+        what: String,
+    },
+    /// Nobody may ask for anything.
+    #[error("no connection of {0} was unchoked")]
+    Choked(usize),
+    /// The deadline has passed.
+    #[error(
+        "the deadline passed with {received} of {wanted} bytes received and {unchoked} connections unchoked"
+    )]
+    Deadline {
+        /// Bytes until then.
+        received: u64,
+        /// Bytes of warm-up and window.
+        wanted: u64,
+        /// Connections that may ask.
+        unchoked: usize,
+    },
+}
+
+/// What was measured in the window.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// Connections that were made.
+    pub connections: usize,
+    /// Connections that were unchoked at the end.
+    pub unchoked: usize,
+    /// How often a connection was choked again.
+    pub chokes: u64,
+    /// Payload bytes received.
+    pub bytes: u64,
+    /// How long that took.
+    pub wall_s: f64,
+    /// Payload of the connection that got least.
+    pub connection_bytes_min: u64,
+    /// Payload of a connection on the average.
+    pub connection_bytes_mean: u64,
+    /// Blocks of the whole run that were compared with the payload; of all others the header was checked.
+    pub compared_blocks: u64,
+    /// CPU time of the load itself.
+    pub load_cpu_s: f64,
+    /// What the server used, if its process was named.
+    pub server: Option<ServerReport>,
+}
+
+/// What the server used in the window.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// CPU time, user and system.
+    pub cpu_s: f64,
+    /// Anonymous memory at the end of the window, all connections open.
+    pub rss_anon_bytes: u64,
+}
+
+/// Clocks at one end of the window.
+struct Sample {
+    at: Instant,
+    received: u64,
+    load_cpu: Duration,
+    server_cpu: Duration,
+}
+
+/// Asks for `options.warm_volume`, then measures `options.volume`.
+///
+/// # Errors
+/// When the seeder answers wrongly, closes a connection in use, unchokes nobody, or does not do it in time.
+pub fn run(options: &Options) -> Result<Report, LoadError> {
+    let mut crowd = Crowd::connect(options)?;
+    crowd.wait_unchoked(Duration::from_secs(options.unchoke_wait_s))?;
+    crowd.start()?;
+    crowd.receive_until(options.warm_volume)?;
+    let before = Sample::take(options, crowd.received())?;
+    let bytes_before: Vec<u64> = crowd.connection_bytes().collect();
+    crowd.receive_until(before.received + options.volume)?;
+    let after = Sample::take(options, crowd.received())?;
+    let rss_anon_bytes = options.server_pid.map(process::rss_anon_bytes).transpose()?;
+
+    let bytes = after.received - before.received;
+    let each = crowd.connection_bytes().zip(bytes_before).map(|(after, before)| after - before);
+    Ok(Report {
+        connections: options.connections,
+        unchoked: crowd.unchoked(),
+        chokes: crowd.chokes(),
+        bytes,
+        wall_s: (after.at - before.at).as_secs_f64(),
+        connection_bytes_min: each.min().unwrap_or(0),
+        connection_bytes_mean: bytes / options.connections as u64,
+        compared_blocks: crowd.compared_blocks(),
+        load_cpu_s: (after.load_cpu - before.load_cpu).as_secs_f64(),
+        server: rss_anon_bytes.map(|rss_anon_bytes| ServerReport {
+            cpu_s: (after.server_cpu - before.server_cpu).as_secs_f64(),
+            rss_anon_bytes,
+        }),
+    })
+}
+
+impl Sample {
+    fn take(options: &Options, received: u64) -> io::Result<Self> {
+        let load_cpu = process::cpu_time(0)?;
+        let server_cpu = options.server_pid.map(process::cpu_time).transpose()?.unwrap_or_default();
+        Ok(Self { at: Instant::now(), received, load_cpu, server_cpu })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::thread;
+
+    use clap::Parser;
+    use protocol::geometry::Geometry;
+
+    use super::*;
+    use crate::{mapping, payload, reference};
+
+    const SIZE: u64 = (3 << 20) + 1000;
+    const PIECE_LENGTH: u64 = 1 << 18;
+
+    #[derive(Parser)]
+    struct Args {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// A load that compares everything with `payload`, on a reference that serves `served`.
+    fn load(served: &Path, payload: &Path, more: &[&str]) -> Result<Report, LoadError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = listener.local_addr().unwrap().to_string();
+        let (served, geometry) = (mapping::map(served).unwrap(), Geometry::new(SIZE, PIECE_LENGTH).unwrap());
+        // It serves until the tests end.
+        thread::spawn(move || reference::serve(&listener, &served, &geometry));
+        let (payload, hash) = (payload.to_str().unwrap(), "5ba93c9db0cff93f52b521d7420e43f6eda2784f");
+        let args = ["load", &peer, "--info-hash", hash, "--payload", payload, "--piece-length", "256KiB"];
+        run(&Args::parse_from([&args, more].concat()).options)
+    }
+
+    #[test]
+    fn a_load_gets_the_payload_from_the_reference() {
+        let directory = tempfile::tempdir().unwrap();
+        let payload = payload::prepare(directory.path(), SIZE).unwrap();
+        let options = ["--connections", "5", "--volume", "40MiB", "--warm-volume", "1MiB", "--verify"];
+        let report = load(&payload, &payload, &options).unwrap();
+        assert!(report.bytes >= 40 << 20 && report.connection_bytes_min > 0, "{report:?}");
+        assert!(report.compared_blocks >= report.bytes / (16 << 10), "{report:?}");
+        assert_eq!((report.unchoked, report.chokes), (5, 0));
+    }
+
+    #[test]
+    fn other_bytes_than_the_payload_are_found_in_the_sample() {
+        let directory = tempfile::tempdir().unwrap();
+        let payload = payload::prepare(directory.path(), SIZE).unwrap();
+        let other = directory.path().join("other");
+        fs::write(&other, vec![0; SIZE.try_into().unwrap()]).unwrap();
+        let error = load(&other, &payload, &[]).unwrap_err();
+        assert!(matches!(error, LoadError::Wrong { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_load_ends_at_its_deadline() {
+        let directory = tempfile::tempdir().unwrap();
+        let payload = payload::prepare(directory.path(), SIZE).unwrap();
+        let error = load(&payload, &payload, &["--deadline-s", "0"]).unwrap_err();
+        assert!(matches!(error, LoadError::Deadline { received: 0, .. }), "{error}");
+    }
+}

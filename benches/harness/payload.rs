@@ -1,0 +1,73 @@
+//! The payload that everybody serves: pseudo-random, every block different, the same in every run.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+const SEED: u64 = 0x6274_6420_6265_6e63;
+const CHUNK_LENGTH: usize = 1 << 20;
+
+/// Makes sure that `directory` holds a payload of `length` bytes and that it is in the page cache; returns its path.
+///
+/// # Errors
+/// When it cannot be written or read.
+pub fn prepare(directory: &Path, length: u64) -> io::Result<PathBuf> {
+    fs::create_dir_all(directory)?;
+    let path = directory.join(format!("payload-{length}"));
+    if fs::metadata(&path).is_ok_and(|found| found.len() == length) {
+        warm(&path)?;
+    } else {
+        let partial = directory.join(format!("payload-{length}.partial"));
+        write(&partial, length)?;
+        fs::rename(partial, &path)?;
+    }
+    Ok(path)
+}
+
+fn write(path: &Path, length: u64) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(CHUNK_LENGTH, File::create(path)?);
+    let mut state = SEED;
+    let mut left = length;
+    while left > 0 {
+        let word = next(&mut state).to_le_bytes();
+        let take = usize::try_from(left).map_or(word.len(), |left| left.min(word.len()));
+        file.write_all(&word[..take])?;
+        left -= take as u64;
+    }
+    // Written back now, not under the first contender.
+    file.into_inner()?.sync_all()
+}
+
+/// One step of splitmix64.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut word = *state;
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+fn warm(path: &Path) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut chunk = vec![0; CHUNK_LENGTH];
+    while file.read(&mut chunk)? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_payload_has_its_length_and_no_block_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = prepare(directory.path(), 100_003).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 100_003);
+        let blocks: HashSet<_> = bytes.chunks(1024).collect();
+        assert_eq!(blocks.len(), 98);
+        assert_eq!(prepare(directory.path(), 100_003).unwrap(), path, "and is kept");
+    }
+}

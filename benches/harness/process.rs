@@ -1,0 +1,44 @@
+//! What the kernel charged to a process: CPU time and memory.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+/// CPU time of the whole process, user and system, ended threads and io_uring's kernel workers included.
+///
+/// The sum of utime and stime in `/proc/PID/stat`, read from the process's clock: in nanoseconds, where `stat` rounds
+/// to hundredths of a second.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time(pid: i32) -> io::Result<Duration> {
+    Ok(clock_getcpuclockid(Pid::from_raw(pid))?.now()?.into())
+}
+
+/// Anonymous memory that is resident: heap and stacks, without file mappings.
+///
+/// # Errors
+/// When there is no such process, or its status has no such line.
+pub fn rss_anon_bytes(pid: i32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib =
+        line.and_then(|rest| rest.trim().strip_suffix(" kB")).and_then(|kib| kib.trim().parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("no RssAnon in /proc/{pid}/status")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_process_has_time_and_memory() {
+        let pid = std::process::id().try_into().unwrap();
+        let before = cpu_time(pid).unwrap();
+        while cpu_time(pid).unwrap() == before {}
+        assert!(rss_anon_bytes(pid).unwrap() > 0);
+    }
+}

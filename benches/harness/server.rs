@@ -1,0 +1,159 @@
+//! A server under test: started on its core, known by the one JSON line that it prints, ended with the bench.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use crate::cores;
+
+/// How long a server may take until peers can connect: it may hash the payload first.
+const READY_WAIT: Duration = Duration::from_secs(60);
+/// How long a server may take to end when asked, before it is killed.
+const END_WAIT: Duration = Duration::from_secs(5);
+const POLL_PERIOD: Duration = Duration::from_millis(10);
+/// So much of what a failed server said on stderr is shown.
+const LAST_WORDS_LENGTH: usize = 500;
+
+/// What a server says when peers can connect.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Ready {
+    /// Where.
+    pub listen: Vec<SocketAddr>,
+    /// What it serves; the reference serves anything.
+    #[serde(default)]
+    pub info_hash: Option<String>,
+    /// Its version, if it says.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// How it is set, if it says.
+    #[serde(default)]
+    pub settings: Option<serde_json::Value>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    pid: i32,
+    ready: Ready,
+}
+
+impl Server {
+    /// Starts `command` on `core` and waits until it is ready; what it says on stderr goes to `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, says something else, or takes too long.
+    pub fn start(mut command: Command, core: usize, log: &Path) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
+        let program = command.get_program().to_owned();
+        let explain = |error| io::Error::other(format!("cannot start {}: {error}", program.display()));
+        let mut child = cores::spawn_on(core, &mut command).map_err(explain)?;
+        match wait_ready(child.stdout.take()) {
+            Ok(ready) => {
+                let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+                Ok(Self { child, pid, ready })
+            }
+            Err(error) => {
+                child.kill()?;
+                let status = child.wait()?;
+                Err(io::Error::other(format!(
+                    "{} ({status}): {error}; {}",
+                    program.display(),
+                    last_words(log)
+                )))
+            }
+        }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// What it said.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+}
+
+impl Drop for Server {
+    /// Asks it to end, then makes it; nothing is left to do when that fails.
+    fn drop(&mut self) {
+        let _ = kill(Pid::from_raw(self.pid), Signal::SIGTERM);
+        let end = Instant::now() + END_WAIT;
+        while Instant::now() < end {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(POLL_PERIOD);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first line, read by a thread that goes on to empty the pipe as long as the server lives.
+fn wait_ready(stdout: Option<ChildStdout>) -> io::Result<Ready> {
+    let stdout = stdout.ok_or_else(|| io::Error::other("no pipe for stdout"))?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            // After the first line nobody listens, and that is fine.
+            let _ = sender.send(line);
+        }
+    });
+    let line = receiver
+        .recv_timeout(READY_WAIT)
+        .map_err(|_| io::Error::other("it did not say where it listens"))??;
+    let ready: Ready =
+        serde_json::from_str(&line).map_err(|error| io::Error::other(format!("{error} in {line:?}")))?;
+    match ready.listen.first() {
+        Some(address) if address.ip().is_loopback() => Ok(ready),
+        _ => Err(io::Error::other(format!("it does not listen on loopback: {line:?}"))),
+    }
+}
+
+fn last_words(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LAST_WORDS_LENGTH)..]);
+    let text = text.trim();
+    if text.is_empty() { "it said nothing".to_owned() } else { format!("it said: {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str) -> io::Result<Server> {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Server::start(command, 0, log.path())
+    }
+
+    #[test]
+    fn a_server_is_ready_with_its_line_and_ended_by_drop() {
+        let server = start(r#"echo '{"listen":["127.0.0.1:1"],"piece_count":3}'; exec sleep 100"#).unwrap();
+        let pid = Pid::from_raw(server.pid());
+        assert_eq!(server.ready().listen[0].port(), 1);
+        drop(server);
+        assert!(kill(pid, None).is_err());
+    }
+
+    #[test]
+    fn a_server_that_fails_is_quoted() {
+        let error = start("echo out of luck >&2; exit 3").unwrap_err().to_string();
+        assert!(error.contains("out of luck"), "{error}");
+        let error = start(r#"echo '{"listen":["0.0.0.0:1"]}'"#).unwrap_err().to_string();
+        assert!(error.contains("loopback"), "{error}");
+    }
+}
