@@ -1,5 +1,7 @@
 //! The serving side as a whole, in this process: real sockets, real files, a real ring.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

@@ -8,6 +8,7 @@ mod terminal;
 mod verify;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -56,10 +57,11 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print_line(&serde_json::to_string(value)?)
 }
 
-/// Prints a line to stdout, at once: scripts wait for it.
+/// Prints a line to stdout, at once: scripts wait for it. One who has heard enough, as `head` has, is no failure.
 fn print_line(line: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}")?;
-    Ok(stdout.flush()?)
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -33,6 +33,9 @@ pub enum LaneError {
     /// The torrent has an error and is no longer served.
     #[error("the torrent has stopped")]
     Stopped,
+    /// The blocks lie on no device that has a lane: our own mistake.
+    #[error("no lane reads these blocks")]
+    NoLane,
     /// More wait than there may be connections: our own mistake.
     #[error("the lane is full")]
     Full,
@@ -88,8 +91,8 @@ impl Lanes {
     /// # Errors
     /// When the lane takes no more.
     pub fn fetch(&self, torrent: &Arc<Torrent>, blocks: Vec<Block>) -> Result<Ticket, LaneError> {
-        let id = blocks.first().map_or(LaneId(0), |block| torrent.lane_of(*block));
-        let queue = self.queues.get(&id).ok_or(LaneError::Full)?;
+        let lane = blocks.first().and_then(|block| torrent.lane_of(*block));
+        let queue = lane.and_then(|id| self.queues.get(&id)).ok_or(LaneError::NoLane)?;
         let (reply, ticket) = oneshot::channel();
         match queue.try_send(Job { torrent: Arc::clone(torrent), blocks, reply }) {
             Ok(()) => Ok(ticket),

@@ -93,9 +93,9 @@ impl Torrent {
     }
 
     /// The lane that reads `block`: that of the device on which it begins.
-    pub(super) fn lane_of(&self, block: Block) -> LaneId {
+    pub(super) fn lane_of(&self, block: Block) -> Option<LaneId> {
         let file = self.extents(block).find_map(|extent| self.files[extent.file].as_ref());
-        LaneId(file.map_or(0, |file| file.stamp.device))
+        file.map(|file| LaneId(file.stamp.device))
     }
 
     /// Adds `block` to `lease` if all of it is known to be in memory; otherwise leaves the lease as it was. Called on
