@@ -1,9 +1,19 @@
 //! The command line as it is typed. What it means is checked in `config`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueHint};
+use protocol::geometry::MAX_PIECE_LENGTH;
+
+/// Not a comment as the others: rustdoc takes `[::]` for a link.
+const LISTEN_HELP: &str =
+    "Address and port to listen on, repeatable; port 0 picks one [default: 0.0.0.0:6881 and [::]:6881]";
+
+/// Shortest piece of a new torrent: a block. Other clients read shorter ones badly or not at all.
+const MIN_PIECE_LENGTH: u32 = protocol::geometry::BLOCK_LENGTH;
 
 /// A BitTorrent seeder that serves memory-mapped payload over io_uring.
 #[derive(Debug, Parser)]
@@ -27,7 +37,19 @@ pub enum Command {
     Verify(VerifyArgs),
 }
 
-/// Options of every command.
+impl Command {
+    /// How much the command is to say, where that can be chosen.
+    pub fn log(&self) -> Option<&LogArgs> {
+        match self {
+            Self::Seed(args) => Some(&args.log),
+            Self::Create(args) => Some(&args.log),
+            Self::Verify(args) => Some(&args.log),
+            Self::Inspect(_) => None,
+        }
+    }
+}
+
+/// Options of every command that takes its time.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
     /// Print nothing but results and errors.
@@ -44,13 +66,13 @@ pub struct SeedArgs {
     /// A file, a folder, or a .torrent whose payload lies under --data.
     #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
-    /// Where the paths of a .torrent's files start from.
-    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub data: PathBuf,
-    /// Address and port to listen on, repeatable; port 0 picks one [default: 0.0.0.0:6881 and [::]:6881].
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Where the paths of a .torrent's files start from [default: the current folder].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+    /// Address and port to listen on, repeatable; port 0 picks one.
+    #[arg(long, value_name = "ADDR:PORT", help = LISTEN_HELP)]
     pub listen: Vec<SocketAddr>,
-    /// Also write the torrent to this file.
+    /// Also write the new torrent to this file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub torrent: Option<PathBuf>,
     /// What a new torrent is to say.
@@ -77,7 +99,7 @@ pub struct NewArgs {
     #[arg(long = "tracker", value_name = "URL", value_hint = ValueHint::Url)]
     pub trackers: Vec<String>,
     /// Bytes in a piece, or with a unit: 256KiB, 4MiB [default: chosen by size].
-    #[arg(long, value_name = "SIZE", value_parser = crate::config::piece_length)]
+    #[arg(long, value_name = "SIZE", value_parser = piece_length)]
     pub piece_length: Option<u32>,
     /// Peers may come from the trackers only (BEP 27).
     #[arg(long)]
@@ -129,10 +151,22 @@ pub struct VerifyArgs {
 pub struct InspectArgs {
     /// A .torrent file, or a magnet link.
     #[arg(value_name = "FILE|MAGNET", value_hint = ValueHint::FilePath)]
-    pub what: String,
+    pub what: OsString,
     /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads a piece length: bytes, or with KiB, MiB, GiB; a power of two from a block up.
+///
+/// # Errors
+/// A text that says what is allowed.
+fn piece_length(text: &str) -> Result<u32, String> {
+    let allowed = || "a piece length is a power of two from 16KiB to 512MiB".to_owned();
+    let size: ByteSize = text.parse().map_err(|_| allowed())?;
+    let length = u32::try_from(size.as_u64()).map_err(|_| allowed())?;
+    let is_allowed = length.is_power_of_two() && (MIN_PIECE_LENGTH..=MAX_PIECE_LENGTH).contains(&length);
+    if is_allowed { Ok(length) } else { Err(allowed()) }
 }
 
 #[cfg(test)]
@@ -144,5 +178,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_piece_length_is_a_power_of_two_with_or_without_a_unit() {
+        assert_eq!(piece_length("16384"), Ok(16_384));
+        assert_eq!(piece_length("1MiB"), Ok(1 << 20));
+        assert_eq!(piece_length("512 MiB"), Ok(512 << 20));
+        for text in ["", "x", "0", "8KiB", "24KiB", "1GiB", "-1", "1MB"] {
+            assert!(piece_length(text).is_err(), "{text}");
+        }
     }
 }

@@ -25,7 +25,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 fn config() -> ServeConfig {
     ServeConfig {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
-        may_skip_missing_family: false,
         workers: 1,
         max_connections: 100,
         max_open_files: 100,

@@ -1,5 +1,6 @@
 //! `btd inspect`: what a .torrent file or a magnet link says.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::InspectArgs;
 
-use super::{Failure, print_json, print_line, read_torrent, terminal};
+use super::{Failure, print_json, print_line, terminal, torrent_file};
 
 /// What a torrent says, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -49,15 +50,20 @@ struct MagnetReport<'a> {
 
 /// Prints what the torrent or the link says.
 pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
-    let is_magnet = args.what.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:"));
-    if is_magnet {
-        let magnet: Magnet = args.what.parse()?;
+    if is_magnet(&args.what) {
+        let magnet: Magnet = args.what.to_string_lossy().parse()?;
         if args.json { print_json(&magnet_report(&magnet))? } else { print_magnet(&magnet)? }
     } else {
-        let metainfo = read_torrent(Path::new(&args.what))?;
+        let metainfo = torrent_file::read(Path::new(&args.what))?;
         if args.json { print_json(&torrent_report(&metainfo))? } else { print_torrent(&metainfo)? }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether what was typed is a magnet link, not a path.
+fn is_magnet(what: &OsStr) -> bool {
+    const SCHEME: &[u8] = b"magnet:";
+    what.as_encoded_bytes().get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
 }
 
 fn torrent_report(metainfo: &Metainfo) -> TorrentReport<'_> {
@@ -117,7 +123,7 @@ fn print_torrent(metainfo: &Metainfo) -> Result<(), Failure> {
     }
     for (label, text) in [("comment", &metainfo.comment), ("created by", &metainfo.created_by)] {
         if let Some(text) = text {
-            field(label, text.escape_debug())?;
+            field(label, text)?;
         }
     }
     if let Some(seconds) = metainfo.creation_date {
@@ -127,7 +133,8 @@ fn print_torrent(metainfo: &Metainfo) -> Result<(), Failure> {
         let mark = match &file.kind {
             FileKind::Regular => String::new(),
             FileKind::Padding => "  (padding)".to_owned(),
-            FileKind::Symlink { target } => format!("  -> {target}"),
+            FileKind::Symlink { target: Some(target) } => format!("  -> {target}"),
+            FileKind::Symlink { target: None } => "  -> (nowhere)".to_owned(),
         };
         print_line(&format!("{:>14}  {}{mark}", file.length, file.path))?;
     }
@@ -137,7 +144,7 @@ fn print_torrent(metainfo: &Metainfo) -> Result<(), Failure> {
 fn print_magnet(magnet: &Magnet) -> Result<(), Failure> {
     field("info-hash", magnet.info_hash)?;
     if let Some(name) = &magnet.display_name {
-        field("name", name.escape_debug())?;
+        field("name", name)?;
     }
     if let Some(length) = magnet.length {
         field("length", format_args!("{} ({length} bytes)", terminal::bytes(length)))?;
@@ -149,4 +156,22 @@ fn print_magnet(magnet: &Magnet) -> Result<(), Failure> {
         field("select", format_args!("{}-{}", range.start(), range.end()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_magnet_link_is_known_by_its_scheme_in_any_case() {
+        for link in ["magnet:?xt=", "MAGNET:", "Magnet:?x"] {
+            assert!(is_magnet(OsStr::new(link)), "{link}");
+        }
+        for path in ["", "magnet", "./magnet:x", "x.torrent"] {
+            assert!(!is_magnet(OsStr::new(path)), "{path}");
+        }
+        assert!(!is_magnet(OsStr::from_bytes(b"\xff\xfe.torrent")));
+    }
 }

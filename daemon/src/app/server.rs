@@ -61,9 +61,8 @@ impl Server {
                 return Err(ServerError::Twice { name, info_hash });
             }
         }
-        let Listeners { by_worker, addresses } = bind(config)?;
-        let lanes = Lanes::start(&torrents, config.max_open_files, config.max_connections)
-            .map_err(ServerError::Storage)?;
+        let Listeners { by_worker, addresses } = listen::bind(&config.listen, config.workers)?;
+        let lanes = Lanes::start(&torrents, config.max_open_files).map_err(ServerError::Storage)?;
         let (stop, is_stopped) = watch::channel(false);
         let shared = Shared {
             our_id: PeerId::ours(rand::random()),
@@ -101,10 +100,12 @@ impl Server {
         self.workers.iter().any(|worker| worker.thread.is_finished())
     }
 
-    /// Ends all connections and the workers. Returns in bounded time, whatever a peer or a disk does.
-    pub fn stop(self) {
+    /// Ends all connections and the workers, and tells what was done. Returns in bounded time, whatever a peer or a
+    /// disk does.
+    pub fn stop(self) -> Totals {
         self.stop.send_replace(true);
         let deadline = Instant::now() + STOP_TIMEOUT;
+        let counters: Vec<_> = self.workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
         for worker in self.workers {
             while !worker.thread.is_finished() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(2));
@@ -113,19 +114,6 @@ impl Server {
                 let _ = worker.thread.join();
             }
         }
-    }
-}
-
-/// Binds what was asked for. Of the defaults one family may be missing from the machine, not both.
-fn bind(config: &ServeConfig) -> Result<Listeners, ListenError> {
-    let result = listen::bind(&config.listen, config.workers);
-    match result {
-        Err(ListenError::Refused { address, source }) if config.may_skip_missing_family => {
-            let others: Vec<SocketAddr> =
-                config.listen.iter().copied().filter(|other| *other != address).collect();
-            tracing::warn!("not listening on {address}: {source}");
-            listen::bind(&others, config.workers)
-        }
-        result => result,
+        counters.iter().map(|counters| counters.totals()).sum()
     }
 }

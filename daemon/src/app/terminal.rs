@@ -1,4 +1,4 @@
-//! What a person at a terminal sees: progress bars, the status line, log lines between them.
+//! What a person at a terminal sees: progress bars, the status line, and text that cannot play tricks on it.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -6,51 +6,20 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
-
-use crate::args::LogArgs;
 
 /// How often a progress bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
+/// How long the end waits for the status line to go: a terminal may have been stopped with Ctrl-S.
+const CLEAR_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// The bars on the terminal; hidden where stderr is none.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Sends log lines to stderr, at the level that was asked for; RUST_LOG goes above all.
-pub(super) fn start_log(log: &LogArgs) {
-    let level = match (log.quiet, log.verbose) {
-        (true, _) => "error",
-        (_, 0) => "warn",
-        (_, 1) => "info",
-        (_, 2) => "debug",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    // A second start happens only in tests, where the first one's log will do.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(BetweenBars)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_target(false)
-        .try_init();
-}
-
-/// Prints why the program fails.
-pub(super) fn print_error(message: &str) {
-    let mut line = String::new();
-    // One line, whatever a file name or a peer put into it.
-    message.chars().for_each(|c| match c.is_control() {
-        true => line.extend(c.escape_default()),
-        false => line.push(c),
-    });
-    let _ = BetweenBars.write_all(format!("btd: {line}\n").as_bytes());
-}
-
-/// Writes to stderr without tearing the bars.
+/// Writes to stderr without tearing the bars. Waits for as long as stderr does.
 #[derive(Debug, Clone, Copy)]
-struct BetweenBars;
+pub(super) struct BetweenBars;
 
 impl Write for BetweenBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -62,12 +31,27 @@ impl Write for BetweenBars {
     }
 }
 
-impl MakeWriter<'_> for BetweenBars {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        *self
+/// `text` on one line, with what would command a terminal or turn the reading direction spelled out.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_command(c) {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
     }
+    printable
+}
+
+/// Whether `c` is for the device that shows text: control characters (C0, DEL, C1), line separators, and the marks,
+/// embeddings, overrides and isolates of bidirectional text.
+fn is_command(c: char) -> bool {
+    let is_bidi = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || is_bidi || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Runs `work`, which counts the bytes it has done, under a progress bar for `length` bytes.
@@ -86,7 +70,7 @@ pub(super) fn with_progress<R>(
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar.set_message(what.to_owned());
+    bar.set_message(printable(what));
     let is_over = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         let drawing = scope.spawn(|| {
@@ -105,40 +89,66 @@ pub(super) fn with_progress<R>(
     result
 }
 
-/// The line that shows how seeding goes.
+/// The line that shows how seeding goes. A thread of its own draws it, so that whoever shows something never waits
+/// for a terminal.
 #[derive(Debug)]
 pub(super) struct StatusLine {
-    bar: ProgressBar,
+    drawing: Option<Drawing>,
+}
+
+#[derive(Debug)]
+struct Drawing {
+    texts: Sender<String>,
+    /// Closed when the line has gone.
+    is_gone: Receiver<()>,
 }
 
 impl StatusLine {
     /// A line at the bottom of the terminal; nothing where stderr is none.
     pub(super) fn new(is_quiet: bool) -> Self {
-        let bar = if is_quiet || !io::stderr().is_terminal() {
-            ProgressBar::hidden()
-        } else {
-            BARS.add(ProgressBar::new_spinner())
-        };
-        if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-            bar.set_style(style);
+        if is_quiet || !io::stderr().is_terminal() {
+            return Self { drawing: None };
         }
-        Self { bar }
+        let (texts, to_draw) = bounded(1);
+        let (gone, is_gone) = bounded(0);
+        let thread = std::thread::Builder::new().name("btd-status".into()).spawn(move || {
+            draw(&to_draw);
+            drop::<Sender<()>>(gone);
+        });
+        Self { drawing: thread.ok().map(|_| Drawing { texts, is_gone }) }
     }
 
     /// Shows the rate of the last second, who is there, and what has been sent of a payload of `length` bytes.
     pub(super) fn show(&self, rate_bytes_per_s: u64, peers: usize, sent_bytes: u64, length: u64) {
+        let Some(drawing) = &self.drawing else { return };
         let mut text = String::new();
         let (rate, sent) = (bytes(rate_bytes_per_s), bytes(sent_bytes));
         let _ =
             write!(text, "↑ {rate}/s  {peers} peers  {sent} sent  ratio {:.2}", ratio(sent_bytes, length));
-        self.bar.set_message(text);
-        self.bar.tick();
+        // The terminal is behind: the next second has news.
+        let _ = drawing.texts.try_send(text);
     }
 
-    /// Takes the line away.
-    pub(super) fn clear(&self) {
-        self.bar.finish_and_clear();
+    /// Takes the line away. Waits for a bounded time.
+    pub(super) fn clear(self) {
+        if let Some(Drawing { texts, is_gone }) = self.drawing {
+            drop(texts);
+            let _ = is_gone.recv_timeout(CLEAR_TIMEOUT);
+        }
     }
+}
+
+/// Draws the status line until there are no more texts for it.
+fn draw(texts: &Receiver<String>) {
+    let bar = BARS.add(ProgressBar::new_spinner());
+    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+        bar.set_style(style);
+    }
+    for text in texts {
+        bar.set_message(text);
+        bar.tick();
+    }
+    bar.finish_and_clear();
 }
 
 /// A number of bytes for people.
@@ -150,4 +160,23 @@ pub(super) fn bytes(count: u64) -> bytesize::ByteSize {
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 fn ratio(sent_bytes: u64, length: u64) -> f64 {
     if length == 0 { 0.0 } else { sent_bytes as f64 / length as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_strangers_commands_no_terminal() {
+        assert_eq!(printable("\u{1b}[2Ja\rb\nc\u{7f}"), "\\u{1b}[2Ja\\rb\\nc\\u{7f}");
+        assert_eq!(printable("\u{9b}2J\u{9d}0;x\u{9c}"), "\\u{9b}2J\\u{9d}0;x\\u{9c}", "C1");
+        assert_eq!(printable("gpj\u{202e}.exe\u{2066}\u{200f}"), "gpj\\u{202e}.exe\\u{2066}\\u{200f}");
+        assert_eq!(printable("a\u{2028}b"), "a\\u{2028}b");
+    }
+
+    #[test]
+    fn text_without_tricks_stays_as_it_is() {
+        let text = "größe ☃ 名前 שלום it's \"quoted\" \\ back 👩‍🚀";
+        assert_eq!(printable(text), text);
+    }
 }

@@ -1,18 +1,15 @@
 //! `btd verify`: which files and pieces of a torrent's payload are as they should be.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use protocol::meta::Info;
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
-use crate::storage::verify::{FileState, Verification, verify};
+use crate::storage::verify::{FileState, Verification};
 
-use super::{Failure, print_json, print_line, read_torrent, terminal};
-
-/// Most piece numbers that are spelled out for a person.
-const MAX_SHOWN_PIECES: usize = 8;
+use super::report::{describe, name};
+use super::{Failure, hashing, print_json, print_line, torrent_file};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -43,10 +40,9 @@ struct File {
 
 /// Verifies and reports: exit code 0 only when all is there.
 pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
-    terminal::start_log(&args.log);
-    let metainfo = read_torrent(&args.torrent)?;
+    let metainfo = torrent_file::read(&args.torrent)?;
     let info = &metainfo.info;
-    let verification = hash(info, &args.data, args.log.quiet);
+    let verification = hashing::check(info, &args.data, args.log.quiet);
     let is_complete = verification.is_complete();
     if args.json {
         print_json(&report(info, &verification))?;
@@ -54,12 +50,6 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         print_lines(info, &verification, args.log.quiet)?;
     }
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Hashes the payload under a progress bar.
-pub(super) fn hash(info: &Info, data: &Path, is_quiet: bool) -> Verification {
-    let what = format!("checking {}", info.name());
-    terminal::with_progress(&what, info.geometry().length(), is_quiet, |done| verify(info, data, done))
 }
 
 fn report<'a>(info: &'a Info, verification: &Verification) -> Report<'a> {
@@ -93,43 +83,4 @@ fn print_lines(info: &Info, verification: &Verification, is_quiet: bool) -> Resu
     let (have, count) = (verification.have.have_count(), info.geometry().piece_count());
     let verdict = if verification.is_complete() { "complete" } else { "not complete" };
     print_line(&format!("{verdict}: {have} of {count} pieces of {} match", info.name()))
-}
-
-fn name(state: &FileState) -> &'static str {
-    match state {
-        FileState::Ok => "ok",
-        FileState::Missing => "missing",
-        FileState::Truncated { .. } => "truncated",
-        FileState::Oversized { .. } => "oversized",
-        FileState::Damaged { .. } => "damaged",
-        FileState::Unreadable { .. } => "unreadable",
-    }
-}
-
-fn describe(state: &FileState) -> String {
-    match state {
-        FileState::Ok => "all bytes match".to_owned(),
-        FileState::Missing => "not on disk".to_owned(),
-        FileState::Truncated { length } => format!("only {length} bytes on disk"),
-        FileState::Oversized { length } => format!("{length} bytes on disk are too many"),
-        FileState::Damaged { bad_pieces } => {
-            let shown: Vec<String> =
-                bad_pieces.iter().take(MAX_SHOWN_PIECES).map(ToString::to_string).collect();
-            let more = bad_pieces.len().saturating_sub(MAX_SHOWN_PIECES);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("bad pieces {}{more}", shown.join(", "))
-        }
-        FileState::Unreadable { reason } => reason.clone(),
-    }
-}
-
-impl Verification {
-    /// The first file that is not as it should be, for a message.
-    pub(super) fn first_bad_file(&self, info: &Info) -> Option<String> {
-        let mut files = info.files().iter().zip(&self.files);
-        files.find_map(|(file, state)| match state {
-            Some(state) if *state != FileState::Ok => Some(format!("{}: {}", file.path, describe(state))),
-            _ => None,
-        })
-    }
 }

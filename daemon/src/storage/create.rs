@@ -10,7 +10,7 @@ use protocol::meta::{
 };
 
 use super::file::{FileError, PayloadFile, Stamp, compare};
-use super::hash::{Hashes, Source, hash_pieces};
+use super::hash::{Hashing, Source};
 use super::scan::{Scan, ScannedFile};
 use super::torrent::Torrent;
 
@@ -81,10 +81,8 @@ pub fn create(scan: Scan, options: Options, progress: &AtomicU64) -> Result<Crea
     let geometry = Geometry::new(layout.length(), piece_length.into())?;
     let sources: Vec<Source<'_>> =
         scan.files.iter().map(|file| Source::File(&file.path, file.stamp)).collect();
-    let Hashes { pieces, errors } = hash_pieces(&geometry, &layout, &sources, progress);
-    if let Some((_, error)) = errors.into_iter().next() {
-        return Err(error.into());
-    }
+    let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress };
+    let pieces = hashing.all()?;
     for file in &scan.files {
         compare(&file.path, &file.stamp, &Stamp::of_path(&file.path)?)?;
     }

@@ -2,11 +2,12 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use nix::libc;
 use nix::sys::statfs::{self, FsType};
 
 use super::open::OpenFile;
@@ -82,6 +83,19 @@ pub enum FileError {
     Modified(PathBuf),
 }
 
+impl FileError {
+    /// Whether the machine had run out of something, which says nothing about the file.
+    pub fn is_exhaustion(&self) -> bool {
+        const EXHAUSTED: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN, libc::EINTR];
+        match self {
+            Self::Unreadable { source, .. } => {
+                source.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A file of a torrent's payload.
 #[derive(Debug)]
 pub struct PayloadFile {
@@ -103,6 +117,31 @@ impl PayloadFile {
         Self { id, path, stamp, opened: ArcSwapOption::empty() }
     }
 
+    /// Opens the file, which may have become anything since: a pipe in its place must not make us wait.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(&self) -> Result<File, FileError> {
+        open(&self.path)
+    }
+
+    /// Whether mapping the file costs less than reading it.
+    pub fn is_long_enough_to_map(&self) -> bool {
+        self.stamp.length >= MIN_MAPPED_LENGTH
+    }
+
+    /// Fills `buffer` with the bytes from `offset`, of the very file that was hashed.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no longer that file.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), FileError> {
+        let file = self.open()?;
+        let result = file.read_exact_at(buffer, offset);
+        // Looked at after it was read: what was read before a change is not lent.
+        self.check_unchanged(&file)?;
+        result.map_err(|source| FileError::Unreadable { path: self.path.clone(), source })
+    }
+
     /// Whether `file`, which was opened at our path, is as it was when it was hashed.
     ///
     /// # Errors
@@ -113,6 +152,16 @@ impl PayloadFile {
             metadata.map_err(|source| FileError::Unreadable { path: self.path.clone(), source })?;
         compare(&self.path, &self.stamp, &Stamp::new(&metadata))
     }
+}
+
+/// Opens the regular file at `path` for reading. Does not wait where a pipe has taken its place.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.open(path).map_err(|source| FileError::Unreadable { path: path.into(), source })
 }
 
 /// Compares two states of the file at `path`.
@@ -129,8 +178,8 @@ pub fn compare(path: &Path, before: &Stamp, now: &Stamp) -> Result<(), FileError
     }
 }
 
-/// Whether `file` may be mapped: not when it is short, nor where a page can be lost behind the kernel's back, as on
-/// FUSE and network file systems. There, and where we cannot tell, it is read.
+/// Whether `length` bytes of `file` may be mapped: not when they are few, nor where a page can be lost behind the
+/// kernel's back, as on FUSE and network file systems. There, and where we cannot tell, they are read.
 pub fn may_be_mapped(file: &File, length: u64) -> bool {
     const LOCAL: [FsType; 8] = [
         statfs::EXT4_SUPER_MAGIC,
@@ -177,9 +226,32 @@ mod tests {
     }
 
     #[test]
-    fn short_files_are_read_and_long_ones_mapped() {
-        let file = tempfile::tempfile().unwrap();
-        assert!(!may_be_mapped(&file, MIN_MAPPED_LENGTH - 1));
-        assert!(may_be_mapped(&file, MIN_MAPPED_LENGTH), "temporary files lie on a local file system");
+    fn a_pipe_in_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "payload").unwrap();
+        let payload = PayloadFile::new(path.clone(), Stamp::of_path(&path).unwrap());
+        payload.read(&mut [0; 7], 0).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert!(payload.read(&mut [0; 7], 0).is_err());
+    }
+
+    #[test]
+    fn want_of_descriptors_says_nothing_about_a_file() {
+        let error =
+            |code| FileError::Unreadable { path: "x".into(), source: io::Error::from_raw_os_error(code) };
+        assert!(error(libc::EMFILE).is_exhaustion() && error(libc::ENOMEM).is_exhaustion());
+        assert!(!error(libc::EIO).is_exhaustion() && !FileError::NotAFile("x".into()).is_exhaustion());
+    }
+
+    #[test]
+    fn long_files_are_mapped_and_short_ones_read() {
+        let stamp = |length| Stamp { length, inode: 0, device: 0, modified_s: 0, modified_ns: 0 };
+        let file = |length| PayloadFile::new("x".into(), stamp(length));
+        assert!(!file(MIN_MAPPED_LENGTH - 1).is_long_enough_to_map());
+        assert!(file(MIN_MAPPED_LENGTH).is_long_enough_to_map());
+        let local = tempfile::tempfile().unwrap();
+        assert!(may_be_mapped(&local, MIN_MAPPED_LENGTH) && !may_be_mapped(&local, MIN_MAPPED_LENGTH - 1));
     }
 }

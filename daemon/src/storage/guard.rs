@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 use nix::libc::{self, c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -41,31 +42,54 @@ pub fn with_bytes<R>(
     range: Range<usize>,
     read: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, Fault> {
-    install();
+    if !install() {
+        return Err(Fault);
+    }
     let pointer = mapping.pointer(range.clone());
-    let start = pointer.addr();
-    READING.set(Some(Reading { start, end: start + range.len(), has_faulted: false }));
+    let watched = Watched::new(pointer.addr(), range.len());
     // SAFETY: `Mapping::pointer` checked the range, the mapping outlives the call, and the handler above answers for
     // pages that are gone. Another process may write the file meanwhile, which no reader of a mapped file can rule
     // out: `read` only hashes, every bit pattern is a valid u8, and size and mtime are compared afterwards.
     let bytes = unsafe { std::slice::from_raw_parts(pointer, range.len()) };
     let result = read(bytes);
-    match READING.take() {
-        Some(Reading { has_faulted: false, .. }) => Ok(result),
-        _ => Err(Fault),
+    if watched.has_faulted() { Err(Fault) } else { Ok(result) }
+}
+
+/// Tells the handler what this thread is reading, until it is dropped: also when reading panics.
+struct Watched;
+
+impl Watched {
+    fn new(start: usize, length: usize) -> Self {
+        READING.set(Some(Reading { start, end: start + length, has_faulted: false }));
+        // The handler runs on this thread, unseen by the compiler: reads must not move above this, nor below the
+        // fence that comes after them.
+        compiler_fence(Ordering::SeqCst);
+        Self
+    }
+
+    fn has_faulted(&self) -> bool {
+        compiler_fence(Ordering::SeqCst);
+        READING.get().is_none_or(|reading| reading.has_faulted)
     }
 }
 
-/// Installs the handler, once for the process.
-fn install() {
-    static INSTALLED: OnceLock<nix::Result<()>> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
+impl Drop for Watched {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        READING.set(None);
+    }
+}
+
+/// Installs the handler, once for the process; whether it is there.
+fn install() -> bool {
+    static INSTALLED: OnceLock<bool> = OnceLock::new();
+    *INSTALLED.get_or_init(|| {
         // On the alternate stack where a thread has one, as std's own handlers are.
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
         let action = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
         // SAFETY: the handler only touches a constant thread-local, mmap and sigaction, all safe within a signal.
-        unsafe { sigaction(Signal::SIGBUS, &action) }.map(drop)
-    });
+        unsafe { sigaction(Signal::SIGBUS, &action) }.is_ok()
+    })
 }
 
 extern "C" fn handle(_: c_int, info: *mut siginfo_t, _: *mut c_void) {

@@ -12,7 +12,7 @@ use protocol::geometry::{Extent, FileLayout, Geometry};
 use rayon::prelude::*;
 use sha1::{Digest, Sha1};
 
-use super::file::{FileError, Stamp, compare, may_be_mapped};
+use super::file::{self, FileError, Stamp, compare, may_be_mapped};
 use super::guard;
 use super::mapping::Mapping;
 use super::torrent::in_memory;
@@ -45,24 +45,56 @@ pub struct Hashes {
     pub errors: Vec<(usize, FileError)>,
 }
 
-/// Hashes every piece. `sources` has one entry for each file of `layout`; `progress` counts bytes as they are done.
-pub fn hash_pieces(
-    geometry: &Geometry,
-    layout: &FileLayout,
-    sources: &[Source<'_>],
-    progress: &AtomicU64,
-) -> Hashes {
-    let span = (SPAN_LENGTH / u64::from(geometry.piece_length())).max(1);
-    let mut pieces = vec![None; geometry.piece_count() as usize];
-    let errors = pieces
-        .par_chunks_mut(in_memory(span))
-        .zip((0..geometry.piece_count()).into_par_iter().step_by(in_memory(span)))
-        .flat_map_iter(|(pieces, first)| {
-            let mut task = SpanTask { hasher: PieceHasher::new(geometry, first, pieces), sources, progress };
-            task.run(geometry, layout)
+/// A payload to be hashed.
+#[derive(Debug, Clone, Copy)]
+pub struct Hashing<'a> {
+    /// Its pieces.
+    pub geometry: &'a Geometry,
+    /// Its files.
+    pub layout: &'a FileLayout,
+    /// Where they are, one for each file of `layout`.
+    pub sources: &'a [Source<'a>],
+    /// Counts bytes as they are done.
+    pub progress: &'a AtomicU64,
+}
+
+impl Hashing<'_> {
+    /// Hashes every piece whose bytes are there, whatever else is wrong.
+    pub fn what_is_there(&self) -> Hashes {
+        let mut pieces = self.no_hashes();
+        let errors = self.spans(&mut pieces).flat_map_iter(|mut span| span.run(self.layout)).collect();
+        Hashes { pieces, errors }
+    }
+
+    /// Hashes every piece. Stops soon after something goes wrong.
+    ///
+    /// # Errors
+    /// One of the things that went wrong.
+    pub fn all(&self) -> Result<Vec<Option<PieceHash>>, FileError> {
+        let mut pieces = self.no_hashes();
+        self.spans(&mut pieces).try_for_each(|mut span| match span.run(self.layout).pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        })?;
+        Ok(pieces)
+    }
+
+    fn no_hashes(&self) -> Vec<Option<PieceHash>> {
+        vec![None; self.geometry.piece_count() as usize]
+    }
+
+    fn spans<'a>(
+        &'a self,
+        pieces: &'a mut [Option<PieceHash>],
+    ) -> impl ParallelIterator<Item = SpanTask<'a>> {
+        let length = in_memory((SPAN_LENGTH / u64::from(self.geometry.piece_length())).max(1));
+        let firsts = (0..self.geometry.piece_count()).into_par_iter().step_by(length);
+        pieces.par_chunks_mut(length).zip(firsts).map(|(pieces, first)| SpanTask {
+            hasher: PieceHasher::new(self.geometry, first, pieces),
+            sources: self.sources,
+            progress: self.progress,
         })
-        .collect();
-    Hashes { pieces, errors }
+    }
 }
 
 /// One span on its way.
@@ -73,9 +105,9 @@ struct SpanTask<'a> {
 }
 
 impl SpanTask<'_> {
-    fn run(&mut self, geometry: &Geometry, layout: &FileLayout) -> Vec<(usize, FileError)> {
+    fn run(&mut self, layout: &FileLayout) -> Vec<(usize, FileError)> {
         let mut errors = Vec::new();
-        for extent in layout.extents(self.hasher.range(geometry)) {
+        for extent in layout.extents(self.hasher.range()) {
             let end = self.hasher.position + extent.length;
             match self.sources[extent.file] {
                 Source::File(path, stamp) => {
@@ -95,7 +127,7 @@ impl SpanTask<'_> {
 
     fn read(&mut self, path: &Path, stamp: &Stamp, extent: Extent) -> Result<(), FileError> {
         let unreadable = |source| FileError::Unreadable { path: path.into(), source };
-        let file = File::open(path).map_err(unreadable)?;
+        let file = file::open(path)?;
         compare(path, stamp, &Stamp::new(&file.metadata().map_err(unreadable)?))?;
         // A file that is shorter than the torrent says is hashed as far as it goes.
         let length = extent.length.min(stamp.length.saturating_sub(extent.offset));
@@ -169,9 +201,9 @@ impl<'a> PieceHasher<'a> {
     }
 
     /// What the span covers of the payload.
-    fn range(&self, geometry: &Geometry) -> std::ops::Range<u64> {
+    fn range(&self) -> std::ops::Range<u64> {
         let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
-        self.position..geometry.piece_range(self.first.saturating_add(count - 1)).end
+        self.position..self.geometry.piece_range(self.first.saturating_add(count - 1)).end
     }
 
     fn update(&mut self, mut bytes: &[u8]) {
@@ -246,12 +278,15 @@ mod tests {
         for piece_length in [1_000, 16_384, 1 << 20, 64 << 20] {
             let geometry = Geometry::new(layout.length(), piece_length).unwrap();
             let progress = AtomicU64::new(0);
-            let hashes = hash_pieces(&geometry, &layout, &sources, &progress);
+            let hashing =
+                Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+            let hashes = hashing.what_is_there();
             let expected: Vec<Option<PieceHash>> =
                 whole.chunks(in_memory(piece_length)).map(|piece| Some(Sha1::digest(piece).into())).collect();
             assert!(hashes.pieces == expected, "pieces of {piece_length} bytes");
             assert!(hashes.errors.is_empty());
-            assert_eq!(progress.into_inner(), whole.len() as u64);
+            assert_eq!(progress.load(Ordering::Relaxed), whole.len() as u64);
+            assert!(hashing.all().unwrap() == expected);
         }
     }
 
@@ -263,7 +298,10 @@ mod tests {
         sources[1] = Source::Missing;
         let layout = FileLayout::new([1_000; 3]).unwrap();
         let geometry = Geometry::new(3_000, 400).unwrap();
-        let hashes = hash_pieces(&geometry, &layout, &sources, &AtomicU64::new(0));
+        let progress = AtomicU64::new(0);
+        let hashing =
+            Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+        let hashes = hashing.what_is_there();
         let found: Vec<bool> = hashes.pieces.iter().map(Option::is_some).collect();
         assert_eq!(found, [true, true, false, false, false, true, true, true]);
     }
@@ -276,8 +314,27 @@ mod tests {
         File::options().write(true).open(&paths[0]).unwrap().set_len(50_000).unwrap();
         let layout = FileLayout::new([100_000]).unwrap();
         let geometry = Geometry::new(100_000, 16_384).unwrap();
-        let hashes = hash_pieces(&geometry, &layout, &sources, &AtomicU64::new(0));
+        let progress = AtomicU64::new(0);
+        let hashing =
+            Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+        let hashes = hashing.what_is_there();
         assert!(hashes.pieces.iter().all(Option::is_none));
         assert!(matches!(hashes.errors[..], [(0, FileError::Resized { now: 50_000, .. })]));
+    }
+
+    #[test]
+    fn an_error_ends_hashing_where_all_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (paths, _) = payload(folder.path(), &[1_000]);
+        let stamp = Stamp::of_path(&paths[0]).unwrap();
+        let sources = [Source::File(Path::new("/none"), stamp), Source::Zeros];
+        let length = 4_096 * SPAN_LENGTH;
+        let layout = FileLayout::new([1_000, length]).unwrap();
+        let geometry = Geometry::new(length + 1_000, 64 << 20).unwrap();
+        let progress = AtomicU64::new(0);
+        let hashing =
+            Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+        assert!(matches!(hashing.all(), Err(FileError::Unreadable { .. })));
+        assert!(progress.into_inner() < length / 2);
     }
 }

@@ -1,7 +1,7 @@
 //! The cold lanes: threads that fetch from disk what is not known to be in memory, so that no ring thread waits.
 //!
-//! Each device has a lane of its own, so one that stalls holds up nothing but itself. A lane opens and maps files,
-//! looks whether they are still what was hashed, reads windows into memory, and hands back a lease.
+//! Each device has a lane of its own, so one that stalls holds up only what lies on it. A lane opens and maps files,
+//! reads windows into memory, looks whether the files are still what was hashed, and hands back a lease.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,11 +9,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use protocol::geometry::{Block, Extent};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::file::{FileError, PayloadFile};
+use super::buffer::Buffers;
+use super::file::FileError;
 use super::lease::Lease;
 use super::open::{OpenFile, OpenFiles};
 use super::torrent::{Torrent, TorrentError, in_memory};
@@ -22,166 +23,222 @@ use super::window::{self, Windows};
 
 /// Threads of a lane: enough to keep a disk's queue filled, few enough for a spinning one.
 const LANE_THREADS: usize = 4;
+/// Bytes that a lane may have on the way, from being asked for to being sent: what a thousand fast peers keep
+/// moving, and the most memory that slow ones can pin.
+const LANE_CREDITS_KIB: u32 = 64 * 1024;
+/// What the smallest job takes of them, so that a lane's queue has a bound.
+const MIN_JOB_CREDITS_KIB: u32 = 16;
 
 /// The device that a lane reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LaneId(pub u64);
 
 /// Why blocks were not lent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum LaneError {
     /// The torrent has an error and is no longer served.
     #[error("the torrent has stopped")]
     Stopped,
+    /// The machine has run out of something; the torrent goes on.
+    #[error("{0}")]
+    Exhausted(FileError),
     /// The blocks lie on no device that has a lane: our own mistake.
     #[error("no lane reads these blocks")]
     NoLane,
-    /// More wait than there may be connections: our own mistake.
-    #[error("the lane is full")]
-    Full,
 }
 
-/// Blocks on their way; resolves to the lease on all of them, in order.
-pub type Ticket = oneshot::Receiver<Result<Lease, LaneError>>;
+type Outcome = Result<Lease, LaneError>;
 
 #[derive(Debug)]
 struct Job {
     torrent: Arc<Torrent>,
     blocks: Vec<Block>,
-    reply: oneshot::Sender<Result<Lease, LaneError>>,
+    credits: OwnedSemaphorePermit,
+    reply: oneshot::Sender<Outcome>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    queue: Sender<Job>,
+    credits: Arc<Semaphore>,
 }
 
 /// What the threads of all lanes share.
 #[derive(Debug)]
 struct Shared {
     files: OpenFiles,
-    watch: Option<Watch>,
+    buffers: Buffers,
 }
 
 /// The lanes of all devices that hold payload.
 #[derive(Debug)]
 pub struct Lanes {
-    queues: HashMap<LaneId, Sender<Job>>,
+    lanes: HashMap<LaneId, Lane>,
+    shared: Arc<Shared>,
 }
 
 impl Lanes {
-    /// Starts a lane for each device that `torrents` lie on. At most `max_open_files` are held open, and at most
-    /// `max_jobs` wait in a lane: one for each connection is enough.
+    /// Starts a lane for each device that `torrents` lie on. At most `max_open_files` are held open for whoever
+    /// asks next, and as many again for whoever is still sending from them.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(torrents: &[Arc<Torrent>], max_open_files: usize, max_jobs: usize) -> io::Result<Self> {
+    pub fn start(torrents: &[Arc<Torrent>], max_open_files: usize) -> io::Result<Self> {
         let watch =
             Watch::start().inspect_err(|error| tracing::warn!("changes are noticed late: {error}")).ok();
-        let shared = Arc::new(Shared { files: OpenFiles::new(max_open_files), watch });
-        let mut queues = HashMap::new();
-        // Lane 0 answers for blocks that touch no file.
-        let devices =
-            torrents.iter().flat_map(|torrent| torrent.payload_files()).map(|file| file.stamp.device);
-        for id in devices.chain([0]).map(LaneId) {
-            if let Entry::Vacant(entry) = queues.entry(id) {
-                entry.insert(start_lane(&shared, max_jobs)?);
+        let files = OpenFiles::new(max_open_files, watch);
+        let shared = Arc::new(Shared { files, buffers: Buffers::new() });
+        let mut lanes = HashMap::new();
+        for file in torrents.iter().flat_map(|torrent| torrent.payload_files()) {
+            if let Entry::Vacant(entry) = lanes.entry(LaneId(file.stamp.device)) {
+                entry.insert(Lane::start(&shared)?);
             }
         }
-        Ok(Self { queues })
+        Ok(Self { lanes, shared })
     }
 
-    /// Has `blocks` of `torrent` fetched. Never waits.
+    /// Whether nothing that is mapped has changed since it was lent, as far as the kernel knows now. If it has, what
+    /// was lent must be fetched anew before it is sent. For ring threads: it neither waits nor locks.
+    pub fn is_quiet(&self) -> bool {
+        self.shared.files.is_quiet()
+    }
+
+    /// Has `blocks` of `torrent`, which all begin on one device, fetched. Waits while the lane has as much on the
+    /// way as it may; a future that is dropped costs nothing more.
     ///
     /// # Errors
-    /// When the lane takes no more.
-    pub fn fetch(&self, torrent: &Arc<Torrent>, blocks: Vec<Block>) -> Result<Ticket, LaneError> {
-        let lane = blocks.first().and_then(|block| torrent.lane_of(*block));
-        let queue = lane.and_then(|id| self.queues.get(&id)).ok_or(LaneError::NoLane)?;
+    /// When they cannot be served.
+    pub async fn fetch(&self, torrent: &Arc<Torrent>, blocks: &[Block]) -> Outcome {
+        let lane =
+            blocks.first().and_then(|block| torrent.lane_of(*block)).and_then(|id| self.lanes.get(&id));
+        let Some(lane) = lane else { return Err(LaneError::NoLane) };
+        let length: u64 = blocks.iter().map(|block| u64::from(block.length)).sum();
+        let wanted = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+        let wanted = wanted.clamp(MIN_JOB_CREDITS_KIB, LANE_CREDITS_KIB);
+        let credits = Arc::clone(&lane.credits).acquire_many_owned(wanted).await;
+        let credits = credits.map_err(|_| LaneError::Stopped)?;
         let (reply, ticket) = oneshot::channel();
-        match queue.try_send(Job { torrent: Arc::clone(torrent), blocks, reply }) {
-            Ok(()) => Ok(ticket),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(LaneError::Full),
-        }
+        let job = Job { torrent: Arc::clone(torrent), blocks: blocks.to_vec(), credits, reply };
+        // The queue holds as many jobs as there are credits for, so it is never full.
+        lane.queue.try_send(job).map_err(|_| LaneError::Stopped)?;
+        ticket.await.unwrap_or(Err(LaneError::Stopped))
     }
 }
 
-/// Starts the threads of one lane. They end when the lanes are dropped.
-fn start_lane(shared: &Arc<Shared>, max_jobs: usize) -> io::Result<Sender<Job>> {
-    let (queue, jobs) = bounded(max_jobs);
-    for _ in 0..LANE_THREADS {
-        let (shared, jobs) = (Arc::clone(shared), jobs.clone());
-        std::thread::Builder::new().name("btd-storage".into()).spawn(move || run(&shared, &jobs))?;
+impl Lane {
+    /// Starts the threads of a lane. They end when it is dropped.
+    fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+        let (queue, jobs) = bounded((LANE_CREDITS_KIB / MIN_JOB_CREDITS_KIB) as usize);
+        for _ in 0..LANE_THREADS {
+            let (shared, jobs) = (Arc::clone(shared), jobs.clone());
+            std::thread::Builder::new().name("btd-storage".into()).spawn(move || run(&shared, &jobs))?;
+        }
+        Ok(Self { queue, credits: Arc::new(Semaphore::new(LANE_CREDITS_KIB as usize)) })
     }
-    Ok(queue)
 }
 
 fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    for Job { torrent, blocks, reply } in jobs {
+    for Job { torrent, blocks, credits, reply } in jobs {
         // Nobody waits any more when the connection has gone.
         if reply.is_closed() {
             continue;
         }
+        let mut lease = Lease::default();
+        lease.set_credits(credits);
         let result = if torrent.error().is_some() {
             Err(LaneError::Stopped)
         } else {
-            fetch(shared, &torrent, &blocks).map_err(|error| {
-                torrent.fail(error);
-                LaneError::Stopped
-            })
+            fetch(shared, &torrent, &blocks, &mut lease).map_err(|error| refuse(&torrent, error))
         };
-        let _ = reply.send(result);
+        let _ = reply.send(result.map(|()| lease));
     }
 }
 
-/// Lends `blocks`, reading what is not in memory; then looks whether the files are still what was hashed, so that
-/// what was read before a change is never lent.
-fn fetch(shared: &Shared, torrent: &Arc<Torrent>, blocks: &[Block]) -> Result<Lease, TorrentError> {
-    let mut lease = Lease::default();
-    let mut touched: Vec<(usize, Arc<OpenFile>)> = Vec::new();
-    for extent in blocks.iter().flat_map(|block| torrent.extents(*block)) {
+/// Payload that is not what it was stops its torrent; a machine that has run out of something does not.
+fn refuse(torrent: &Torrent, error: TorrentError) -> LaneError {
+    match error {
+        TorrentError::File(error) if error.is_exhaustion() => LaneError::Exhausted(error),
+        error => {
+            torrent.fail(error);
+            LaneError::Stopped
+        }
+    }
+}
+
+fn fetch(
+    shared: &Shared,
+    torrent: &Arc<Torrent>,
+    blocks: &[Block],
+    lease: &mut Lease,
+) -> Result<(), TorrentError> {
+    for block in blocks {
+        if !map_block(shared, torrent, *block, lease)? {
+            lease.undo_block();
+            read_block(shared, torrent, *block, lease)?;
+        }
+        lease.end_block();
+    }
+    Ok(())
+}
+
+/// Lends `block` from mappings; false when some of it is to be read instead.
+fn map_block(
+    shared: &Shared,
+    torrent: &Arc<Torrent>,
+    block: Block,
+    lease: &mut Lease,
+) -> Result<bool, TorrentError> {
+    for extent in torrent.extents(block) {
         if torrent.is_padding(extent.file) {
             lease.push_zeros(in_memory(extent.length));
             continue;
         }
-        if touched.last().is_none_or(|(file, _)| *file != extent.file) {
-            touched.push((extent.file, open(shared, torrent, extent.file)?));
-        }
-        if let Some((_, opened)) = touched.last() {
-            fetch_extent(torrent.payload(extent.file)?, opened, extent, &mut lease)?;
-        }
+        let payload = torrent.payload(extent.file)?;
+        let Some(opened) = shared.files.open(torrent, payload)? else { return Ok(false) };
+        warm(torrent, &opened, extent)?;
+        lease.push_mapped(&opened, in_memory(extent.offset), in_memory(extent.length));
     }
-    for (file, opened) in &touched {
-        torrent.payload(*file)?.check_unchanged(opened.file())?;
-    }
-    Ok(lease)
+    Ok(true)
 }
 
-fn open(shared: &Shared, torrent: &Arc<Torrent>, file: usize) -> Result<Arc<OpenFile>, TorrentError> {
-    let payload = torrent.payload(file)?;
-    // Watched before it is looked at, so that no change falls in between.
-    if let (Some(watch), None) = (&shared.watch, &*payload.opened.load()) {
-        watch.add(torrent, payload);
+/// Reads the windows of `extent` into memory, unless they are known to be there, and looks whether the file is still
+/// what was hashed: after it was read, and before anybody hears that it was, so that nothing is lent of a file that
+/// changed.
+fn warm(torrent: &Torrent, opened: &OpenFile, extent: Extent) -> Result<(), TorrentError> {
+    let payload = torrent.payload(extent.file)?;
+    let now_s = window::seconds(Instant::now());
+    let range = extent.offset..extent.offset + extent.length;
+    if opened.windows().are_warm(range.clone(), now_s) {
+        return Ok(payload.check_unchanged(opened.file())?);
     }
-    Ok(shared.files.open(payload)?)
+    let windows = Windows::widen(range, payload.stamp.length);
+    let memory = in_memory(windows.start)..in_memory(windows.end);
+    let mapping = opened.mapping();
+    let result = mapping.prefetch(memory.clone()).and_then(|()| mapping.populate(memory));
+    payload.check_unchanged(opened.file())?;
+    result.map_err(|source| FileError::Unreadable { path: payload.path.clone(), source })?;
+    opened.windows().set_warm(windows, now_s);
+    Ok(())
 }
 
-fn fetch_extent(
-    payload: &PayloadFile,
-    opened: &Arc<OpenFile>,
-    extent: Extent,
+/// Reads all of `block` into one buffer.
+fn read_block(
+    shared: &Shared,
+    torrent: &Torrent,
+    block: Block,
     lease: &mut Lease,
 ) -> Result<(), TorrentError> {
-    let Extent { offset, length, .. } = extent;
-    let unreadable = |source| FileError::Unreadable { path: payload.path.clone(), source };
-    let Some((mapping, windows)) = opened.mapped() else {
-        let mut buffer = vec![0; in_memory(length)].into_boxed_slice();
-        opened.read(&mut buffer, offset).map_err(unreadable)?;
-        lease.push_buffer(buffer);
-        return Ok(());
-    };
-    let now_s = window::seconds(Instant::now());
-    if !windows.are_warm(offset..offset + length, now_s) {
-        let wide = Windows::widen(offset..offset + length, payload.stamp.length);
-        let range = in_memory(wide.start)..in_memory(wide.end);
-        mapping.prefetch(range.clone()).and_then(|()| mapping.populate(range)).map_err(unreadable)?;
-        windows.set_warm(wide, now_s);
+    let mut buffer = shared.buffers.take(block.length as usize);
+    let mut rest = buffer.bytes_mut();
+    for extent in torrent.extents(block) {
+        let (part, after) = rest.split_at_mut(in_memory(extent.length));
+        if torrent.is_padding(extent.file) {
+            part.fill(0);
+        } else {
+            torrent.payload(extent.file)?.read(part, extent.offset)?;
+        }
+        rest = after;
     }
-    lease.push_mapped(opened, in_memory(offset), in_memory(length));
+    lease.push_buffer(buffer);
     Ok(())
 }

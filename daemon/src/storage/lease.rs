@@ -1,19 +1,25 @@
 //! Payload lent to a sender: slices of mappings, buffers and zeros that stay put while the lease lives.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::buffer::Buffer;
 use super::open::OpenFile;
 
 /// What padding files are made of (BEP 47): they do not exist on disk.
 static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 
-/// Bytes of one or more blocks, in the order in which they were lent. Reused from batch to batch without allocating.
+/// The bytes of blocks, in the order in which they were lent. Reused from batch to batch without allocating.
 #[derive(Debug, Default)]
 pub struct Lease {
     slices: Vec<Slice>,
+    /// For each block the number of its last slice, plus one.
+    block_ends: Vec<usize>,
     /// What keeps the memory of the slices alive. Neighbours in one file share an entry.
     holds: Vec<Hold>,
+    /// The share of its lane that what was fetched takes up.
+    credits: Option<OwnedSemaphorePermit>,
 }
 
 /// A run of bytes, and the entry of `holds` that it lies in.
@@ -27,27 +33,30 @@ struct Slice {
 #[derive(Debug)]
 enum Hold {
     Mapped(Arc<OpenFile>),
-    Buffer(Box<[u8]>),
+    Buffer(Buffer),
     Zeros,
 }
 
 impl Lease {
+    /// How many blocks were lent.
+    pub fn block_count(&self) -> usize {
+        self.block_ends.len()
+    }
+
     /// How many slices were lent.
     pub fn slice_count(&self) -> usize {
         self.slices.len()
     }
 
-    /// The memory of the slices in `range`: pointer and length of each, good while the lease is kept and not cleared.
-    pub fn memory(&self, range: Range<usize>) -> impl Iterator<Item = (*const u8, usize)> + '_ {
-        self.slices[range].iter().map(|slice| {
-            let end = slice.offset + slice.length;
+    /// The memory of block number `block`: pointer and length of each slice, good until the lease is cleared.
+    pub fn memory(&self, block: usize) -> impl Iterator<Item = (*const u8, usize)> + '_ {
+        let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
+        self.slices[start..self.block_ends[block]].iter().map(|slice| {
+            let range = slice.offset..slice.offset + slice.length;
             let pointer = match &self.holds[slice.hold as usize] {
-                Hold::Mapped(file) => match file.mapped() {
-                    Some((mapping, _)) => mapping.pointer(slice.offset..end),
-                    None => unreachable!("only a mapped file is lent as a mapping"),
-                },
-                Hold::Buffer(bytes) => bytes[slice.offset..end].as_ptr(),
-                Hold::Zeros => ZEROS[slice.offset..end].as_ptr(),
+                Hold::Mapped(file) => file.mapping().pointer(range),
+                Hold::Buffer(buffer) => buffer.bytes()[range].as_ptr(),
+                Hold::Zeros => ZEROS[range].as_ptr(),
             };
             (pointer, slice.length)
         })
@@ -56,14 +65,32 @@ impl Lease {
     /// Gives everything back.
     pub fn clear(&mut self) {
         self.slices.clear();
+        self.block_ends.clear();
         self.holds.clear();
+        self.credits = None;
     }
 
-    /// Takes back the slices from number `count` on.
-    pub(super) fn truncate(&mut self, count: usize) {
-        self.slices.truncate(count);
+    /// Ends a block: what was pushed since the last one is all of it.
+    pub(super) fn end_block(&mut self) {
+        self.block_ends.push(self.slices.len());
+    }
+
+    /// Lends a block without bytes, which only a test has.
+    #[cfg(test)]
+    pub(crate) fn end_empty_block(&mut self) {
+        self.end_block();
+    }
+
+    /// Takes back what was pushed since the last block.
+    pub(super) fn undo_block(&mut self) {
+        self.slices.truncate(self.block_ends.last().copied().unwrap_or(0));
         let held = self.slices.last().map_or(0, |slice| slice.hold as usize + 1);
         self.holds.truncate(held);
+    }
+
+    /// Keeps `credits` until the lease is cleared.
+    pub(super) fn set_credits(&mut self, credits: OwnedSemaphorePermit) {
+        self.credits = Some(credits);
     }
 
     /// Lends `length` bytes at `offset` of a mapped file.
@@ -75,9 +102,9 @@ impl Lease {
     }
 
     /// Lends a buffer.
-    pub(super) fn push_buffer(&mut self, bytes: Box<[u8]>) {
-        let length = bytes.len();
-        self.holds.push(Hold::Buffer(bytes));
+    pub(super) fn push_buffer(&mut self, buffer: Buffer) {
+        let length = buffer.bytes().len();
+        self.holds.push(Hold::Buffer(buffer));
         self.push(0, length);
     }
 
@@ -99,18 +126,27 @@ impl Lease {
 
 #[cfg(test)]
 mod tests {
+    use super::super::buffer::Buffers;
     use super::*;
 
+    fn lengths(lease: &Lease, block: usize) -> Vec<usize> {
+        lease.memory(block).map(|(_, length)| length).collect()
+    }
+
     #[test]
-    fn slices_are_lent_in_order_and_taken_back_with_what_held_them() {
+    fn blocks_are_lent_in_order_and_one_that_fails_is_undone() {
         let mut lease = Lease::default();
-        lease.push_buffer(vec![1; 10].into());
+        lease.push_buffer(Buffers::new().take(10));
+        lease.end_block();
         lease.push_zeros(ZEROS.len() + 5);
-        let lengths: Vec<usize> = lease.memory(0..lease.slice_count()).map(|(_, length)| length).collect();
-        assert_eq!(lengths, [10, ZEROS.len(), 5]);
-        lease.truncate(1);
-        assert_eq!((lease.slices.len(), lease.holds.len()), (1, 1));
+        lease.push_buffer(Buffers::new().take(3));
+        lease.end_block();
+        lease.push_zeros(1);
+        lease.undo_block();
+        assert_eq!(lengths(&lease, 0), [10]);
+        assert_eq!(lengths(&lease, 1), [ZEROS.len(), 5, 3]);
+        assert_eq!((lease.block_count(), lease.slice_count(), lease.holds.len()), (2, 4, 3));
         lease.clear();
-        assert_eq!((lease.slices.len(), lease.holds.len()), (0, 0));
+        assert_eq!((lease.block_count(), lease.slice_count(), lease.holds.len()), (0, 0, 0));
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here knows a socket. A worker asks a [`Torrent`] for a [`Lease`] on a block; what is not known to be in
 //! memory goes through the [`lanes`](lane::Lanes), so that no ring thread ever waits for a disk.
 
+pub mod buffer;
 pub mod create;
 pub mod file;
 pub mod guard;

@@ -2,63 +2,48 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
 use super::file::{FileError, PayloadFile, may_be_mapped};
 use super::mapping::Mapping;
+use super::torrent::Torrent;
+use super::watch::{Watch, Watching};
 use super::window::Windows;
 
-/// A payload file, open.
+/// A payload file, open and mapped.
 #[derive(Debug)]
 pub struct OpenFile {
     file: File,
-    /// `None` for a file that is read instead.
-    mapped: Option<(Mapping, Windows)>,
+    mapping: Mapping,
+    windows: Windows,
+    /// Tells when it changes, for as long as anybody may send from it.
+    _watching: Watching,
 }
 
 impl OpenFile {
-    /// Opens and maps `payload`, which must be as it was when it was hashed.
-    fn open(payload: &PayloadFile) -> Result<Self, FileError> {
-        let unreadable = |source| FileError::Unreadable { path: payload.path.clone(), source };
-        let file = File::open(&payload.path).map_err(unreadable)?;
-        payload.check_unchanged(&file)?;
-        let length = payload.stamp.length;
-        let mapped = match usize::try_from(length) {
-            Ok(mapped_length) if may_be_mapped(&file, length) => {
-                let mapping = Mapping::new(&file, 0, mapped_length).map_err(unreadable)?;
-                mapping.expect_random().map_err(unreadable)?;
-                Some((mapping, Windows::new(length)))
-            }
-            _ => None,
-        };
-        Ok(Self { file, mapped })
-    }
-
     /// The file itself.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Its mapping and what is known of it, unless it is read instead.
-    pub fn mapped(&self) -> Option<&(Mapping, Windows)> {
-        self.mapped.as_ref()
+    /// All of its bytes.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
-    /// Fills `buffer` with the bytes from `offset`.
-    ///
-    /// # Errors
-    /// When they cannot be read, or the file ends before.
-    pub fn read(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
+    /// What is known of them.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
     }
 }
 
-/// The files that are open. Used by storage threads alone.
+/// The files that are open. Used by storage threads alone: here files are unmapped and closed.
 #[derive(Debug)]
 pub struct OpenFiles {
+    limit: usize,
+    watch: Option<Watch>,
     state: Mutex<State>,
 }
 
@@ -72,31 +57,74 @@ struct State {
 }
 
 impl OpenFiles {
-    /// Keeps at most `limit` files open.
-    pub fn new(limit: usize) -> Self {
-        let limit = NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
-        Self { state: Mutex::new(State { recent: LruCache::new(limit), retired: Vec::new() }) }
+    /// Keeps at most `limit` files open, and as many again that wait for a worker to let go of them.
+    pub fn new(limit: usize, watch: Option<Watch>) -> Self {
+        let recent = LruCache::new(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN));
+        Self { limit: limit.max(1), watch, state: Mutex::new(State { recent, retired: Vec::new() }) }
     }
 
-    /// `payload` opened; opens it, and closes the one least recently asked for when there are too many.
+    /// `payload` of `torrent` open and mapped, closing the one least recently asked for when there are too many.
+    /// `None` when it is to be read instead: it may not be mapped or cannot be watched, or too many wait to be closed.
     ///
     /// # Errors
     /// When it cannot be opened or mapped, or is not what was hashed.
-    pub fn open(&self, payload: &Arc<PayloadFile>) -> Result<Arc<OpenFile>, FileError> {
+    pub fn open(
+        &self,
+        torrent: &Arc<Torrent>,
+        payload: &Arc<PayloadFile>,
+    ) -> Result<Option<Arc<OpenFile>>, FileError> {
         if let Some(opened) = payload.opened.load_full() {
             self.lock().recent.promote(&payload.id);
-            return Ok(opened);
+            return Ok(Some(opened));
         }
-        let opened = Arc::new(OpenFile::open(payload)?);
+        if !payload.is_long_enough_to_map() || !self.has_room() {
+            return Ok(None);
+        }
+        let Some(opened) = self.map(torrent, payload)? else { return Ok(None) };
+        let opened = Arc::new(opened);
         let mut state = self.lock();
         if let Some(opened_meanwhile) = payload.opened.load_full() {
-            return Ok(opened_meanwhile);
+            return Ok(Some(opened_meanwhile));
         }
         payload.opened.store(Some(Arc::clone(&opened)));
         let closed = state.recent.push(payload.id, Arc::clone(payload)).filter(|(id, _)| *id != payload.id);
         state.retired.extend(closed.and_then(|(_, closed)| closed.opened.swap(None)));
-        state.retired.retain(|file| Arc::strong_count(file) > 1);
-        Ok(opened)
+        Ok(Some(opened))
+    }
+
+    /// Closes what nobody sends from any more; whether another file may be opened then.
+    fn has_room(&self) -> bool {
+        let mut state = self.lock();
+        let (held, free): (Vec<_>, Vec<_>) =
+            state.retired.drain(..).partition(|file| Arc::strong_count(file) > 1);
+        state.retired = held;
+        let has_room = state.retired.len() < self.limit;
+        drop(state);
+        // Unmapped and closed here, where nobody waits for the lock.
+        drop(free);
+        has_room
+    }
+
+    fn map(&self, torrent: &Arc<Torrent>, payload: &Arc<PayloadFile>) -> Result<Option<OpenFile>, FileError> {
+        let unreadable = |source| FileError::Unreadable { path: payload.path.clone(), source };
+        let file = payload.open()?;
+        let Ok(length) = usize::try_from(payload.stamp.length) else { return Ok(None) };
+        if !may_be_mapped(&file, payload.stamp.length) {
+            return Ok(None);
+        }
+        // Watched before it is looked at, so that no change falls in between.
+        let Some(watching) = self.watch.as_ref().and_then(|watch| watch.add(torrent, payload)) else {
+            return Ok(None);
+        };
+        payload.check_unchanged(&file)?;
+        let mapping = Mapping::new(&file, 0, length).map_err(unreadable)?;
+        mapping.expect_random().map_err(unreadable)?;
+        Ok(Some(OpenFile { file, mapping, windows: Windows::new(payload.stamp.length), _watching: watching }))
+    }
+
+    /// Whether nothing that is mapped has changed; see [`Watch::is_quiet`].
+    pub fn is_quiet(&self) -> bool {
+        self.watch.as_ref().is_none_or(Watch::is_quiet)
     }
 
     /// How many files are open or wait to be closed.
@@ -113,38 +141,57 @@ impl OpenFiles {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::Stamp;
+    use std::path::Path;
+
+    use super::super::torrent::tests::torrent_of;
     use super::*;
 
-    fn payload(folder: &std::path::Path, name: &str) -> Arc<PayloadFile> {
-        let path = folder.join(name);
-        std::fs::write(&path, vec![7; 100_000]).unwrap();
-        let stamp = Stamp::of_path(&path).unwrap();
-        Arc::new(PayloadFile::new(path, stamp))
+    /// A torrent of files of 100,000 bytes, and those files.
+    fn files(folder: &Path, names: &[&str]) -> (Arc<Torrent>, Vec<Arc<PayloadFile>>) {
+        for name in names {
+            std::fs::write(folder.join(name), vec![7; 100_000]).unwrap();
+        }
+        let torrent = torrent_of(folder);
+        let files = torrent.payload_files().cloned().collect();
+        (torrent, files)
     }
 
     #[test]
     fn the_least_recently_used_is_closed_but_lives_while_it_is_lent() {
         let folder = tempfile::tempdir().unwrap();
-        let [a, b, c] = ["a", "b", "c"].map(|name| payload(folder.path(), name));
-        let files = OpenFiles::new(2);
-        let lent = files.open(&a).unwrap();
-        files.open(&b).unwrap();
-        files.open(&c).unwrap();
-        assert!(a.opened.load().is_none() && b.opened.load().is_some() && c.opened.load().is_some());
-        assert_eq!(files.count(), 3, "a is retired, not gone");
-        assert_eq!(Arc::strong_count(&lent), 2);
+        let (torrent, payload) = files(folder.path(), &["a", "b", "c"]);
+        let open = OpenFiles::new(2, Watch::start().ok());
+        let is_open = || payload.iter().map(|file| file.opened.load().is_some()).collect::<Vec<_>>();
+        let lent = open.open(&torrent, &payload[0]).unwrap().unwrap();
+        open.open(&torrent, &payload[1]).unwrap();
+        open.open(&torrent, &payload[2]).unwrap();
+        assert_eq!(is_open(), [false, true, true]);
+        assert_eq!((open.count(), Arc::strong_count(&lent)), (3, 2), "a is retired, not gone");
         drop(lent);
-        files.open(&a).unwrap();
-        assert!(b.opened.load().is_none());
-        assert_eq!(files.count(), 2, "the first a is gone");
+        open.open(&torrent, &payload[0]).unwrap();
+        assert_eq!(is_open(), [true, false, true]);
+        assert_eq!(open.count(), 3, "b is retired");
+    }
+
+    #[test]
+    fn files_that_are_lent_and_not_given_back_do_not_add_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let (torrent, payload) = files(folder.path(), &names);
+        let open = OpenFiles::new(2, Watch::start().ok());
+        let lent: Vec<_> = payload.iter().map(|file| open.open(&torrent, file).unwrap()).collect();
+        assert_eq!(lent.iter().filter(|file| file.is_some()).count(), 4, "the others are to be read");
+        assert_eq!(open.count(), 4);
+        drop(lent);
+        assert!(open.open(&torrent, &payload[4]).unwrap().is_some());
     }
 
     #[test]
     fn a_file_that_changed_since_it_was_hashed_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let changed = payload(folder.path(), "changed");
-        std::fs::write(&changed.path, b"else").unwrap();
-        assert!(matches!(OpenFiles::new(1).open(&changed), Err(FileError::Resized { .. })));
+        let (torrent, payload) = files(folder.path(), &["changed"]);
+        std::fs::write(&payload[0].path, b"else").unwrap();
+        let error = OpenFiles::new(1, Watch::start().ok()).open(&torrent, &payload[0]).unwrap_err();
+        assert!(matches!(error, FileError::Resized { .. }), "{error}");
     }
 }

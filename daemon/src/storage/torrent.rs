@@ -82,7 +82,7 @@ impl Torrent {
         }
     }
 
-    /// Stops serving because the kernel found bytes missing that were lent.
+    /// Stops serving because the kernel found bytes missing that were lent, twice, and no file shows why.
     pub fn fail_sending(&self) {
         self.fail(TorrentError::Unsendable);
     }
@@ -93,7 +93,7 @@ impl Torrent {
     }
 
     /// The lane that reads `block`: that of the device on which it begins.
-    pub(super) fn lane_of(&self, block: Block) -> Option<LaneId> {
+    pub fn lane_of(&self, block: Block) -> Option<LaneId> {
         let file = self.extents(block).find_map(|extent| self.files[extent.file].as_ref());
         file.map(|file| LaneId(file.stamp.device))
     }
@@ -101,13 +101,13 @@ impl Torrent {
     /// Adds `block` to `lease` if all of it is known to be in memory; otherwise leaves the lease as it was. Called on
     /// ring threads: takes no lock and makes no system call.
     pub fn lend(&self, block: Block, now_s: u32, lease: &mut Lease) -> Lent {
-        let before = lease.slice_count();
         for extent in self.extents(block) {
             if self.lend_extent(extent, now_s, lease) == Lent::Cold {
-                lease.truncate(before);
+                lease.undo_block();
                 return Lent::Cold;
             }
         }
+        lease.end_block();
         Lent::Warm
     }
 
@@ -118,9 +118,8 @@ impl Torrent {
             return Lent::Warm;
         }
         let Some(payload) = &self.files[file] else { return Lent::Cold };
-        let opened = payload.opened.load();
-        match opened.as_ref().and_then(|opened| Some((opened, opened.mapped()?))) {
-            Some((opened, (_, windows))) if windows.are_warm(offset..offset + length, now_s) => {
+        match &*payload.opened.load() {
+            Some(opened) if opened.windows().are_warm(offset..offset + length, now_s) => {
                 lease.push_mapped(opened, in_memory(offset), in_memory(length));
                 Lent::Warm
             }
@@ -151,4 +150,31 @@ impl Torrent {
 /// A position in a mapped file as memory counts it: a file that does not fit the address space was never mapped.
 pub(super) fn in_memory(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+    use std::sync::atomic::AtomicU64;
+
+    use super::super::create::{Options, create};
+    use super::super::scan::scan;
+    use super::*;
+
+    /// A torrent of what lies in `folder`.
+    pub(in super::super) fn torrent_of(folder: &Path) -> Arc<Torrent> {
+        let created = create(scan(folder).unwrap(), Options::default(), &AtomicU64::new(0)).unwrap();
+        Arc::new(created.into_torrent())
+    }
+
+    #[test]
+    fn the_first_reason_to_stop_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "payload").unwrap();
+        let torrent = torrent_of(folder.path());
+        assert!(torrent.error().is_none());
+        torrent.fail(TorrentError::NoFile(3));
+        torrent.fail_sending();
+        assert!(matches!(torrent.error(), Some(TorrentError::NoFile(3))));
+    }
 }

@@ -8,7 +8,7 @@ use protocol::bitfield::HaveBits;
 use protocol::meta::{FileKind, Info};
 
 use super::file::{FileError, PayloadFile, Stamp};
-use super::hash::{Hashes, Source, hash_pieces};
+use super::hash::{Hashes, Hashing, Source};
 use super::torrent::Torrent;
 
 /// What became of a file of the torrent.
@@ -71,7 +71,8 @@ impl Verification {
 pub fn verify(info: &Info, data: &Path, progress: &AtomicU64) -> Verification {
     let found: Vec<Found> = info.files().iter().map(|file| Found::look(file, data)).collect();
     let sources: Vec<Source<'_>> = found.iter().map(Found::source).collect();
-    let Hashes { pieces, errors } = hash_pieces(info.geometry(), info.layout(), &sources, progress);
+    let hashing = Hashing { geometry: info.geometry(), layout: info.layout(), sources: &sources, progress };
+    let Hashes { pieces, errors } = hashing.what_is_there();
     let have = HaveBits::new(info.geometry().piece_count());
     for (piece, hash) in (0..).zip(&pieces) {
         if hash.as_ref() == Some(info.piece_hash(piece)) {

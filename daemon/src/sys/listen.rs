@@ -1,8 +1,9 @@
 //! Every listening socket: one for each worker and address, spread over by SO_REUSEPORT.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 
+use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel holds for us while we are busy accepting others.
@@ -33,6 +34,39 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// Whether the machine has no such address, or nothing of its family.
+    fn is_of_missing_address(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.kind() == ErrorKind::AddrNotAvailable
+            || source.raw_os_error() == Some(libc::EAFNOSUPPORT))
+    }
+}
+
+/// Tries each of `addresses` and lets go of it again, so that what is refused is known before any work is done.
+/// Returns those to listen on: all, but for those that the machine does not have if `may_skip_missing`, unless it has
+/// none.
+///
+/// # Errors
+/// As [`bind`] has.
+pub fn usable(addresses: &[SocketAddr], may_skip_missing: bool) -> Result<Vec<SocketAddr>, ListenError> {
+    let mut usable = Vec::new();
+    let mut missing = Vec::new();
+    for address in addresses {
+        match probe(*address) {
+            Ok(_) => usable.push(*address),
+            Err(error) if may_skip_missing && error.is_of_missing_address() => missing.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    if usable.is_empty()
+        && let Some(error) = missing.pop()
+    {
+        return Err(error);
+    }
+    missing.iter().for_each(|error| tracing::warn!("{error}; going on without it"));
+    Ok(usable)
+}
+
 /// Binds each of `addresses` once for each of `workers`.
 ///
 /// # Errors
@@ -58,7 +92,7 @@ fn probe(address: SocketAddr) -> Result<SocketAddr, ListenError> {
 
 fn explain(address: SocketAddr, source: io::Error) -> ListenError {
     match source.kind() {
-        io::ErrorKind::AddrInUse => ListenError::InUse(address),
+        ErrorKind::AddrInUse => ListenError::InUse(address),
         _ => ListenError::Refused { address, source },
     }
 }
@@ -99,6 +133,24 @@ mod tests {
         let address = other.local_addr().unwrap();
         let error = bind(&[address], 1).unwrap_err();
         assert!(matches!(error, ListenError::InUse(taken) if taken == address), "{error}");
+    }
+
+    #[test]
+    fn what_is_tried_is_let_go_of_and_what_is_taken_is_told() {
+        let other = bind_one(LOOPBACK, true).unwrap();
+        let address = other.local_addr().unwrap();
+        assert!(matches!(usable(&[LOOPBACK, address], true), Err(ListenError::InUse(_))));
+        drop(other);
+        assert_eq!(usable(&[address, LOOPBACK], false).unwrap(), [address, LOOPBACK]);
+        bind(&[address], 1).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_the_machine_lacks_may_be_left_out_but_not_the_last() {
+        let nowhere: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        assert_eq!(usable(&[nowhere, LOOPBACK], true).unwrap(), [LOOPBACK]);
+        assert!(matches!(usable(&[nowhere, LOOPBACK], false), Err(ListenError::Refused { .. })));
+        assert!(matches!(usable(&[nowhere], true), Err(ListenError::Refused { .. })));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub enum ProbeError {
     #[error(
         "io_uring is refused ({0}) although the kernel allows it: a container's seccomp profile forbids it; \
          allow io_uring_setup, io_uring_enter and io_uring_register in the profile (docker: \
-         `--security-opt seccomp=PROFILE.json`), or a systemd unit's SystemCallFilter does (add @io-event)"
+         `--security-opt seccomp=PROFILE.json`), or a systemd unit's SystemCallFilter does (add @aio)"
     )]
     Sandboxed(io::Error),
     /// The kernel does not have it.
@@ -89,6 +89,7 @@ mod tests {
         let text = |code, switch| explain_with(io::Error::from_raw_os_error(code), switch).to_string();
         assert!(text(libc::EPERM, "2").contains("sysctl kernel.io_uring_disabled=0"));
         assert!(text(libc::EPERM, "0").contains("seccomp"));
+        assert!(text(libc::EPERM, "0").contains("@aio"), "the set of systemd that has io_uring");
         assert!(text(libc::ENOSYS, "0").contains("seccomp"));
         assert!(text(libc::ENOSYS, "").contains("5.14"));
         assert!(text(libc::ENOMEM, "0").contains("ulimit -l"));

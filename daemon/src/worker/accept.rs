@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::libc;
 use tokio_uring::net::TcpListener;
 
-use super::connection::Connection;
+use super::connection::{Connection, Ended};
 use super::thread::Context;
 use super::{reader, writer};
 
@@ -16,6 +16,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the listener is shut down.
 pub(super) async fn run(context: Rc<Context>, listener: TcpListener) {
+    let mut is_exhaustion_told = false;
     loop {
         match listener.accept().await {
             // The place is taken before the task runs, so that a burst cannot overshoot.
@@ -37,7 +38,9 @@ pub(super) async fn run(context: Rc<Context>, listener: TcpListener) {
                 return;
             }
             Err(error) if is_exhausted(&error) => {
-                tracing::warn!("cannot accept for the moment: {error}");
+                if !std::mem::replace(&mut is_exhaustion_told, true) {
+                    tracing::warn!("cannot accept for the moment: {error}");
+                }
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
             // The peer was gone before we got to it.
@@ -52,12 +55,31 @@ fn is_exhausted(error: &io::Error) -> bool {
 
 /// Runs a connection to its end: when either task ends the other is woken, and both are waited for.
 async fn serve(context: &Rc<Context>, connection: &Rc<Connection>) {
-    let key = context.connections.borrow_mut().insert(Rc::clone(connection));
-    context.counters.set_connections(context.connections.borrow().len());
+    let _listed = Listed::new(context, connection);
     let reading = async { connection.close(&reader::run(context, connection).await) };
     let writing = async { connection.close(&writer::run(context, connection).await) };
     tokio::join!(reading, writing);
-    context.connections.borrow_mut().remove(key);
-    context.counters.set_connections(context.connections.borrow().len());
-    context.left.notify_one();
+}
+
+/// A connection in the worker's list, until this is dropped: also when its task panics.
+struct Listed<'a> {
+    context: &'a Context,
+    key: usize,
+}
+
+impl<'a> Listed<'a> {
+    fn new(context: &'a Context, connection: &Rc<Connection>) -> Self {
+        let key = context.connections.borrow_mut().insert(Rc::clone(connection));
+        context.counters.set_connections(context.connections.borrow().len());
+        Self { context, key }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let connection = self.context.connections.borrow_mut().try_remove(self.key);
+        self.context.counters.set_connections(self.context.connections.borrow().len());
+        connection.inspect(|connection| connection.close(&Ended::Stopping));
+        self.context.left.notify_one();
+    }
 }

@@ -38,7 +38,7 @@ impl Buffers {
     pub(super) fn give_batch(&self, mut batch: Box<Batch>) {
         batch.clear();
         let mut kept = self.batches.borrow_mut();
-        if kept.len() < MAX_KEPT {
+        if kept.len() < MAX_KEPT && !batch.is_outsized() {
             kept.push(batch);
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_uring::net::TcpStream;
 
 use crate::storage::Torrent;
+use crate::storage::lane::LaneError;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +28,12 @@ pub(super) enum Ended {
     /// The peer hung up.
     #[error("hung up")]
     HungUp,
-    /// The torrent is no longer served.
+    /// Its torrent is no longer served.
     #[error("its torrent has stopped")]
     TorrentStopped,
+    /// Payload could not be had.
+    #[error("payload cannot be had: {0}")]
+    Storage(#[from] LaneError),
     /// We are going.
     #[error("btd is stopping")]
     Stopping,
@@ -42,6 +46,8 @@ pub(super) struct Connection {
     machine: RefCell<Machine>,
     torrent: OnceCell<Arc<Torrent>>,
     is_closed: Cell<bool>,
+    /// Whether the writer holds payload and waits for the socket: it looks at the clock once a second.
+    pub(super) is_blocked: Cell<bool>,
     /// There may be something to send, or the connection has ended.
     pub(super) to_write: Notify,
     /// The peer may be read again, or the connection has ended.
@@ -56,6 +62,7 @@ impl Connection {
             machine: RefCell::new(Machine::accepted(our_id, Instant::now())),
             torrent: OnceCell::new(),
             is_closed: Cell::new(false),
+            is_blocked: Cell::new(false),
             to_write: Notify::new(),
             to_read: Notify::new(),
         })
@@ -100,7 +107,9 @@ impl Connection {
         }
         let result = self.check().and_then(|()| Ok(self.machine().handle_input(Input::Tick, now)?));
         match result {
-            Ok(()) => self.to_write.notify_one(),
+            // Ten thousand idle connections must not all be woken every second.
+            Ok(()) if self.is_blocked.get() || self.machine().has_control() => self.to_write.notify_one(),
+            Ok(()) => {}
             Err(ended) => self.close(&ended),
         }
     }

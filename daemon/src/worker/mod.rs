@@ -8,6 +8,7 @@ mod batch;
 mod buffers;
 mod connection;
 mod counters;
+mod pace;
 mod reader;
 mod ring;
 mod thread;

@@ -1,8 +1,9 @@
 //! The writing task of a connection: what the machine wants sent leaves in batches, straight from the mapping.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use protocol::geometry::Block;
@@ -11,15 +12,21 @@ use protocol::peer::{Input, Output, PeerError};
 use crate::storage::window;
 use crate::storage::{Lease, Lent};
 
-use super::batch::{Batch, MAX_BLOCKS};
+use super::batch::Batch;
 use super::connection::{Connection, Ended};
+use super::pace::Pace;
 use super::ring;
 use super::thread::Context;
 
+/// How long a batch may hold what it was lent while its peer takes nothing: less than windows are trusted to be warm.
+/// After that the rest is lent anew, and looked at anew.
+const LEASE_TIME: Duration = Duration::from_secs(5);
+
 /// Writes until the connection ends, and says why. While there is nothing to send it holds no batch.
 pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended {
+    let mut writer = Writer { context, connection, pace: Pace::new() };
     loop {
-        match write(context, connection).await {
+        match writer.write().await {
             Ok(true) => {}
             Ok(false) => connection.to_write.notified().await,
             Err(ended) => return ended,
@@ -30,101 +37,141 @@ pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended
     }
 }
 
-/// Sends one batch of what is ready and one of what had to be fetched; false when there is nothing.
-async fn write(context: &Context, connection: &Rc<Connection>) -> Result<bool, Ended> {
-    let mut batch = context.buffers.take_batch();
-    let cold = gather(context, connection, &mut batch)?;
-    if batch.is_empty() && cold.is_empty() {
-        context.buffers.give_batch(batch);
-        return Ok(false);
-    }
-    let fetched = fetch(context, connection, &cold);
-    if !batch.is_empty() {
-        batch = send(context, connection, batch).await?;
-    }
-    if let Some(lease) = fetched.await? {
-        batch.fill(&cold, lease);
-        batch = send(context, connection, batch).await?;
-    }
-    context.buffers.give_batch(batch);
-    connection.machine().handle_input(Input::Sent { is_all: true }, Instant::now())?;
-    // The peer may have been held back for leaving our answers unread.
-    connection.to_read.notify_one();
-    Ok(true)
+struct Writer<'a> {
+    context: &'a Context,
+    connection: &'a Rc<Connection>,
+    pace: Pace,
 }
 
-/// Fills `batch` with what the machine wants sent and is in memory; returns the blocks that are not.
-fn gather(context: &Context, connection: &Connection, batch: &mut Batch) -> Result<Vec<Block>, PeerError> {
-    let now = Instant::now();
-    let now_s = window::seconds(now);
-    let mut cold = Vec::new();
-    while !batch.is_full() && batch.block_count() + cold.len() < MAX_BLOCKS {
-        let Some(output) = connection.machine().poll_output(now) else { break };
-        match output {
-            Output::Find(info_hash) => connection.attach(context.registry.get(&info_hash))?,
-            Output::Control(bytes) => batch.push_control(&bytes),
-            Output::Serve(block) => match connection.torrent().map(|t| t.lend(block, now_s, batch.lease())) {
-                Some(Lent::Warm) => batch.push_block(block),
-                _ => cold.push(block),
-            },
+impl Writer<'_> {
+    /// Sends one batch of what is in memory, then what had to be fetched; false when there is nothing.
+    async fn write(&mut self) -> Result<bool, Ended> {
+        let mut batch = self.context.buffers.take_batch();
+        let cold = self.gather(&mut batch)?;
+        if batch.is_empty() && cold.is_empty() {
+            self.context.buffers.give_batch(batch);
+            return Ok(false);
         }
+        if !batch.is_empty() {
+            batch = self.send(batch).await?;
+        }
+        // Files of a torrent may lie on several devices, each with a lane of its own.
+        let lane_of = |block: &Block| self.connection.torrent().and_then(|torrent| torrent.lane_of(*block));
+        for blocks in cold.chunk_by(|a, b| lane_of(a) == lane_of(b)) {
+            let lease = self.fetch(blocks).await?;
+            batch.fill(blocks, lease);
+            batch = self.send(batch).await?;
+        }
+        self.context.buffers.give_batch(batch);
+        self.connection.machine().handle_input(Input::Sent { is_all: true }, Instant::now())?;
+        // The peer may have been held back for leaving our answers unread.
+        self.connection.to_read.notify_one();
+        Ok(true)
     }
-    Ok(cold)
-}
 
-/// Has `blocks` fetched, from now on; resolves to their lease, or at once to nothing when there are none.
-fn fetch(
-    context: &Context,
-    connection: &Connection,
-    blocks: &[Block],
-) -> impl Future<Output = Result<Option<Lease>, Ended>> {
-    let ticket = match connection.torrent() {
-        Some(torrent) if !blocks.is_empty() => Some(context.lanes.fetch(torrent, blocks.to_vec())),
-        _ => None,
-    };
-    async move {
-        let Some(ticket) = ticket else { return Ok(None) };
-        let mut ticket = ticket.map_err(|_| Ended::TorrentStopped)?;
+    /// Fills `batch` with what the machine wants sent and is in memory; returns the blocks that are not.
+    fn gather(&self, batch: &mut Batch) -> Result<Vec<Block>, PeerError> {
+        let now = Instant::now();
+        let now_s = window::seconds(now);
+        let mut cold = Vec::new();
+        while !batch.is_full(self.pace.blocks().saturating_sub(cold.len())) {
+            let Some(output) = self.connection.machine().poll_output(now) else { break };
+            match output {
+                Output::Find(info_hash) => self.connection.attach(self.context.registry.get(&info_hash))?,
+                Output::Control(bytes) => batch.push_control(&bytes),
+                Output::Serve(block) => {
+                    let torrent = self.connection.torrent();
+                    match torrent.map(|torrent| torrent.lend(block, now_s, batch.lease())) {
+                        Some(Lent::Warm) => batch.push_block(block),
+                        _ => cold.push(block),
+                    }
+                }
+            }
+        }
+        Ok(cold)
+    }
+
+    /// Has `blocks` fetched from disk.
+    async fn fetch(&self, blocks: &[Block]) -> Result<Lease, Ended> {
+        let Some(torrent) = self.connection.torrent() else { return Err(Ended::TorrentStopped) };
+        let mut fetched = pin!(self.context.lanes.fetch(torrent, blocks));
         loop {
             tokio::select! {
-                // A ticket may be dropped: the lane looks whether anybody still waits.
-                lease = &mut ticket => {
-                    return lease.ok().and_then(Result::ok).map(Some).ok_or(Ended::TorrentStopped);
+                lease = &mut fetched => {
+                    // However long the disk took: the peer is not to be blamed.
+                    self.connection.machine().handle_input(Input::Sent { is_all: false }, Instant::now())?;
+                    return Ok(lease?);
                 }
-                () = connection.to_write.notified() => connection.check()?,
+                () = self.connection.to_write.notified() => self.connection.check()?,
             }
         }
     }
-}
 
-/// Sends all of `batch`. Before each send it looks whether the torrent may still be served.
-async fn send(
-    context: &Context,
-    connection: &Rc<Connection>,
-    mut batch: Box<Batch>,
-) -> Result<Box<Batch>, Ended> {
-    batch.seal();
-    loop {
-        connection.check()?;
-        let (result, returned) = ring::send(connection, batch).await;
-        batch = returned;
-        match result {
-            Ok(sent) => {
-                context.counters.add_send(sent);
-                if batch.advance(sent) {
-                    context.counters.add_blocks(batch.block_count(), batch.payload_bytes());
-                    return Ok(batch);
-                }
-                connection.machine().handle_input(Input::Sent { is_all: false }, Instant::now())?;
+    /// Sends all of `batch`. Before each send it looks whether the torrent may still be served, and whether the kernel
+    /// has seen a change of payload: what was changed before a peer asked for it is never sent.
+    async fn send(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, Ended> {
+        let started_at = Instant::now();
+        let mut lent_at = started_at;
+        let (blocks, payload_bytes) = (batch.block_count(), batch.payload_bytes());
+        let mut has_faulted = false;
+        batch.seal();
+        loop {
+            self.connection.check()?;
+            if !batch.blocks().is_empty() && !self.context.lanes.is_quiet() {
+                batch.give_back();
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
-                if let (Some(libc::EFAULT), Some(torrent)) = (error.raw_os_error(), connection.torrent()) {
-                    torrent.fail_sending();
-                }
-                return Err(error.into());
+            if batch.is_given_back() {
+                let blocks = batch.blocks();
+                let lease = if blocks.is_empty() { Lease::default() } else { self.fetch(blocks).await? };
+                batch.lend_again(lease);
+                lent_at = Instant::now();
             }
+            let (result, returned) = ring::send(self.connection, batch).await;
+            batch = returned;
+            match result {
+                Ok(sent) => {
+                    self.context.counters.add_send(sent);
+                    if batch.advance(sent) {
+                        break;
+                    }
+                    self.connection.machine().handle_input(Input::Sent { is_all: false }, Instant::now())?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
+                    // The lane will find which file it is that lost bytes.
+                    if std::mem::replace(&mut has_faulted, true) {
+                        self.connection.torrent().inspect(|torrent| torrent.fail_sending());
+                        return Err(error.into());
+                    }
+                    batch.give_back();
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.wait_for_room(&mut batch, lent_at).await?;
         }
-        ring::writable(connection).await?;
+        self.context.counters.add_blocks(blocks, payload_bytes);
+        self.pace.note(started_at.elapsed());
+        Ok(batch)
+    }
+
+    /// Waits until the socket takes more. A batch that was lent too long ago is given back meanwhile.
+    async fn wait_for_room(&self, batch: &mut Batch, lent_at: Instant) -> Result<(), Ended> {
+        let mut ready = pin!(ring::writable(self.connection));
+        self.connection.is_blocked.set(true);
+        let result = loop {
+            let result = tokio::select! {
+                result = &mut ready => Some(result),
+                () = self.connection.to_write.notified() => None,
+            };
+            self.connection.check()?;
+            if lent_at.elapsed() >= LEASE_TIME && !batch.is_given_back() {
+                batch.give_back();
+            }
+            if let Some(result) = result {
+                break result;
+            }
+        };
+        self.connection.is_blocked.set(false);
+        Ok(result?)
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! [`scan`] walks untrusted bytes without allocating and says where the first value ends; [`scan_torrent`] and
 //! [`scan_info`] also find `info` and refuse keys given twice in it. [`Value`] then reads what was scanned in
-//! place. What goes to serde_bencode (it recurses, and it allocates what it reads) must have been scanned here
-//! and be cut to the first value.
+//! place. serde_bencode (it recurses, and it allocates what it reads) only ever writes.
 
 mod scan;
 mod token;

@@ -17,6 +17,15 @@ pub fn scan(bytes: &[u8]) -> Result<usize, BencodeError> {
     Ok(Scanner::new(bytes)?.value(Keys::Any)?.end)
 }
 
+/// As [`scan`], but integers with leading zeros or outside of 64 bits are let pass; nobody will read them.
+///
+/// # Errors
+/// As [`scan`], but for those.
+pub(super) fn scan_leniently(bytes: &[u8]) -> Result<usize, BencodeError> {
+    let scanner = Scanner::new(bytes)?;
+    Ok(Scanner { cursor: Cursor::lenient(bytes), ..scanner }.value(Keys::Any)?.end)
+}
+
 /// Scans `bytes` as the raw bytes of an `info` dictionary: exactly one value, no key given twice in any
 /// dictionary of it.
 ///
@@ -132,7 +141,7 @@ impl<'a> Scanner<'a> {
         match token {
             Token::List => self.open(Expect::Item, at),
             Token::Dictionary => self.open(Expect::Key, at),
-            Token::Integer(_) | Token::String(_) | Token::End => Ok(()),
+            Token::Integer(_) | Token::OddInteger | Token::String(_) | Token::End => Ok(()),
         }
     }
 

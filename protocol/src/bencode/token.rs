@@ -9,6 +9,8 @@ use super::BencodeError;
 pub(super) enum Token<'a> {
     /// `i42e`.
     Integer(i64),
+    /// An integer in another form than its only one, or outside of 64 bits; only where such are read past.
+    OddInteger,
     /// `3:abc`, without its length.
     String(&'a [u8]),
     /// `l`: what follows up to the matching `e` is a list.
@@ -24,12 +26,19 @@ pub(super) enum Token<'a> {
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether odd integers are tokens too.
+    is_lenient: bool,
 }
 
 impl<'a> Cursor<'a> {
     /// Stands before the first byte.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, is_lenient: false }
+    }
+
+    /// As [`Cursor::new`], but reads past odd integers.
+    pub(super) fn lenient(bytes: &'a [u8]) -> Self {
+        Self { is_lenient: true, ..Self::new(bytes) }
     }
 
     /// How many bytes were read.
@@ -41,7 +50,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn token(&mut self) -> Result<Token<'a>, BencodeError> {
         let at = self.at;
         match self.peek(at)? {
-            b'i' => self.integer(at),
+            b'i' => self.integer(at).or_else(|error| self.odd_integer(at).ok_or(error)),
             b'0'..=b'9' => self.string(at),
             b'l' => Ok(self.mark(Token::List)),
             b'd' => Ok(self.mark(Token::Dictionary)),
@@ -71,6 +80,16 @@ impl<'a> Cursor<'a> {
             (false, _) => i64::try_from(magnitude).ok(),
         };
         value.map(Token::Integer).ok_or(BencodeError::NumberTooLarge { at: start })
+    }
+
+    /// Reads past an integer of digits that is no number of ours.
+    fn odd_integer(&mut self, start: usize) -> Option<Token<'a>> {
+        let rest = self.bytes.get(start..)?.strip_prefix(b"i").filter(|_| self.is_lenient)?;
+        let digits = rest.strip_prefix(b"-").unwrap_or(rest);
+        let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_whole = count > 0 && digits.get(count) == Some(&b'e');
+        self.at = start + 1 + (rest.len() - digits.len()) + count + 1;
+        is_whole.then_some(Token::OddInteger)
     }
 
     fn string(&mut self, start: usize) -> Result<Token<'a>, BencodeError> {
@@ -132,6 +151,20 @@ mod tests {
             ["i00e", "i01e", "i-0e", "i-01e", "ie", "i-e", "i+1e", "i1.5e", "i 1e", "01:a", "00:", "1e"]
         {
             assert_eq!(first(text.as_bytes()), Err(BencodeError::BadNumber { at: 0 }), "{text}");
+        }
+    }
+
+    #[test]
+    fn odd_integers_are_read_past_where_that_was_asked_for() {
+        for text in ["i00e", "i-0e", "i-01e", "i05e", "i99999999999999999999999e"] {
+            let bytes = [text.as_bytes(), b"1:a"].concat();
+            let mut cursor = Cursor::lenient(&bytes);
+            assert_eq!(cursor.token(), Ok(Token::OddInteger), "{text}");
+            assert_eq!(cursor.token(), Ok(Token::String(b"a")), "{text}");
+        }
+        assert_eq!(Cursor::lenient(b"i5e").token(), Ok(Token::Integer(5)));
+        for text in ["ie", "i-e", "i+1e", "i1.5e", "i 1e", "i1", "i01"] {
+            assert!(Cursor::lenient(text.as_bytes()).token().is_err(), "{text}");
         }
     }
 

@@ -276,8 +276,10 @@ mod tests {
         }
         let error = new("a/b", Payload::File { length: 4 }).build().unwrap_err();
         assert_eq!(error, CreateError::Name { path: "a/b".to_owned(), read_as: "a_b".to_owned() });
-        let error = new("n", folder(&[&[".pad", "7"]])).build().unwrap_err();
-        assert_eq!(error, CreateError::Padding("n/.pad/7".to_owned()));
+        let padding = folder(&[&["a"], &["b"], &["c"], &[".pad", "3"]]);
+        let error = new("n", padding).build().unwrap_err();
+        assert_eq!(error, CreateError::Padding("n/.pad/3".to_owned()));
+        assert!(new("n", folder(&[&[".pad", "3"], &[".pad", "7"]])).build().is_ok());
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Renames files apart, where two of a torrent would be one on disk, or one would be a folder of the other.
 //!
-//! The first keeps its name, unless another file needs that name for a folder. The cost is linear in the bytes of
-//! the paths, whatever a stranger makes of them: each component is looked up once, and a name that is tried and
-//! found taken is one of the torrent's own, tried once for a base and a number.
+//! The first keeps its name, unless another file needs that name for a folder. Files are sorted by path, so that
+//! those that clash are neighbours: the cost is that of sorting, and the memory a few words for each file, however
+//! deep a stranger makes the paths. A name that is tried and found taken is one of the torrent's own, tried once for
+//! a base and a number.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use super::files::{FileEntry, FileKind};
 use super::info::InfoError;
-use super::path::{MAX_COMPONENT_LENGTH, shorten, split_extension};
+use super::path::{MAX_COMPONENT_LENGTH, MAX_PATH_LENGTH, shorten, split_extension};
 
 /// Most files that are renamed: a torrent with bad names has some, one with more means harm.
 pub(super) const MAX_RENAMED: usize = 10_000;
@@ -17,77 +19,95 @@ const NUMBER_LENGTH: usize = 12;
 
 /// Gives every file that will exist on disk a path of its own. Padding files never do, and are left alone.
 pub(super) fn rename_apart(files: &mut [FileEntry]) -> Result<(), InfoError> {
-    for (file, below) in renames(files)? {
+    let sorted = Sorted::new(files);
+    let clashes = sorted.clashes()?;
+    let renames = sorted.numbered(&clashes, files)?;
+    for (file, below) in renames {
         files[file].path = files[file].path.moved(below);
     }
     Ok(())
 }
 
-/// A file or folder: the number of the folder it is in, and its own name there.
-type Place<'a> = (usize, &'a str);
+/// The files that exist on disk, by their paths and then by their places in the torrent.
+struct Sorted<'a>(Vec<(&'a str, usize)>);
 
-/// Which files need another path, and which.
-fn renames(files: &[FileEntry]) -> Result<Vec<(usize, String)>, InfoError> {
-    let mut tree = Tree::default();
-    let exists = |(_, file): &(usize, &FileEntry)| file.kind != FileKind::Padding;
-    let on_disk =
-        files.iter().enumerate().filter(exists).map(|(index, file)| (index, file.path.below_root()));
-    // All folders first: a file makes way for them, wherever it stands in the list.
-    let places: Vec<(usize, Place<'_>)> = on_disk.map(|(index, path)| (index, tree.place(path))).collect();
-    let mut clashes = Vec::new();
-    for (index, place) in places {
-        if tree.folders.contains_key(&place) || !tree.files.insert(place) {
-            clashes.push((index, place));
-        }
-        if clashes.len() > MAX_RENAMED {
-            return Err(InfoError::TooManyClashes);
-        }
+impl<'a> Sorted<'a> {
+    fn new(files: &'a [FileEntry]) -> Self {
+        let on_disk = files.iter().enumerate().filter(|(_, file)| file.kind != FileKind::Padding);
+        let mut sorted: Vec<_> = on_disk.map(|(index, file)| (file.path.below_root(), index)).collect();
+        sorted.sort_unstable_by(|a, b| compare(a.0, b.0).then(a.1.cmp(&b.1)));
+        Self(sorted)
     }
-    Ok(tree.numbered(&clashes, files))
-}
 
-/// The folders and files of a torrent, by where they are.
-#[derive(Default)]
-struct Tree<'a> {
-    /// Folders with their numbers; 0 is the torrent's own.
-    folders: HashMap<Place<'a>, usize>,
-    files: HashSet<Place<'a>>,
-}
-
-impl<'a> Tree<'a> {
-    /// Where the file of `path` is; its folders become known.
-    fn place(&mut self, path: &'a str) -> Place<'a> {
-        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut parent = 0;
-        for folder in folders.split('/').filter(|folder| !folder.is_empty()) {
-            let next = self.folders.len() + 1;
-            parent = *self.folders.entry((parent, folder)).or_insert(next);
+    /// Which files need another path, in the order of the torrent.
+    fn clashes(&self) -> Result<Vec<usize>, InfoError> {
+        let mut clashes = Vec::new();
+        let mut rest = self.0.as_slice();
+        while let [(path, _), ..] = *rest {
+            let (same, behind) = rest.split_at(rest.iter().take_while(|(other, _)| *other == path).count());
+            let is_folder = behind.first().is_some_and(|(next, _)| is_below(next, path));
+            clashes.extend(same.iter().skip(usize::from(!is_folder)).map(|(_, index)| *index));
+            if clashes.len() > MAX_RENAMED {
+                return Err(InfoError::TooManyClashes);
+            }
+            rest = behind;
         }
-        (parent, name)
+        clashes.sort_unstable();
+        Ok(clashes)
+    }
+
+    /// Whether a file or folder has this path.
+    fn is_taken(&self, path: &str) -> bool {
+        let place = self.0.partition_point(|(other, _)| compare(other, path) == Ordering::Less);
+        self.0.get(place).is_some_and(|(next, _)| *next == path || is_below(next, path))
     }
 
     /// The paths that `clashes` get: with the next number that is free.
-    fn numbered(&self, clashes: &[(usize, Place<'a>)], files: &[FileEntry]) -> Vec<(usize, String)> {
+    fn numbered(&self, clashes: &[usize], files: &[FileEntry]) -> Result<Vec<(usize, String)>, InfoError> {
         let mut numbers = HashMap::new();
         let mut given = HashSet::new();
-        let rename = |&(file, (parent, name)): &(usize, Place<'a>)| {
-            let (stem, extension) = split_extension(name);
-            let stem = shorten(stem, MAX_COMPONENT_LENGTH - extension.len() - NUMBER_LENGTH);
-            let number: &mut u64 = numbers.entry((parent, stem, extension)).or_default();
-            let path = files[file].path.below_root();
-            let folders = &path[..path.len() - name.len()];
+        let rename = |&file: &usize| {
+            let (base, extension) = numbered_name(&files[file], file)?;
+            let number: &mut u64 = numbers.entry((base, extension)).or_default();
             loop {
                 *number += 1;
-                let name = format!("{stem}.{number}{extension}");
-                let place = (parent, name.as_str());
-                let is_taken = self.folders.contains_key(&place) || self.files.contains(&place);
-                if !is_taken && given.insert((parent, name.clone())) {
-                    return (file, format!("{folders}{name}"));
+                let path = format!("{base}.{number}{extension}");
+                if !self.is_taken(&path) && given.insert(path.clone()) {
+                    return Ok((file, path));
                 }
             }
         };
         clashes.iter().map(rename).collect()
     }
+}
+
+/// What stands before and behind the number in the new path of a file; short enough for any number.
+fn numbered_name(file: &FileEntry, index: usize) -> Result<(&str, &str), InfoError> {
+    let path = file.path.below_root();
+    let folders = path.rfind('/').map_or(0, |slash| slash + 1);
+    let (stem, extension) = split_extension(&path[folders..]);
+    let around = file.path.length() - path.len() + folders;
+    let room = MAX_COMPONENT_LENGTH.min(MAX_PATH_LENGTH - around);
+    let stem_room = room.checked_sub(extension.len() + NUMBER_LENGTH);
+    let length = file.path.length() + NUMBER_LENGTH;
+    let stem_room = stem_room.ok_or(InfoError::PathTooLong { file: index, length })?;
+    Ok((&path[..folders + shorten(stem, stem_room).len()], extension))
+}
+
+/// Orders paths byte by byte with `/` before all others, so that a path stands right before those below it.
+fn compare(a: &str, b: &str) -> Ordering {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    // Paths of a torrent share long beginnings: word by word they cost little.
+    let is_same = |(a, b): &(&[u8; 16], &[u8; 16])| a == b;
+    let start = 16 * a.as_chunks().0.iter().zip(b.as_chunks().0).take_while(is_same).count();
+    // No path has a NUL.
+    let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    a[start..].iter().map(rank).cmp(b[start..].iter().map(rank))
+}
+
+/// Whether `path` is inside the folder `folder`.
+fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -154,10 +174,56 @@ mod tests {
     #[test]
     fn names_that_shorten_to_one_are_numbered_in_a_row() {
         let long: Vec<String> = (0..MAX_RENAMED).map(|n| format!("{}{n:05}", "x".repeat(250))).collect();
-        let paths: Vec<&str> = long.iter().chain(&long).map(String::as_str).collect();
+        let paths: Vec<&str> = long.iter().chain(long.iter().rev()).map(String::as_str).collect();
         let renamed = renamed(&paths);
         assert_eq!(renamed.iter().collect::<BTreeSet<_>>().len(), 2 * MAX_RENAMED);
         assert!(renamed.last().unwrap().ends_with("x.10000"));
+    }
+
+    #[test]
+    fn a_path_stays_within_its_limit() {
+        let folders = "x/".repeat(50) + &format!("{}/", "y".repeat(255)).repeat(15);
+        let at_limit =
+            format!("{folders}{}.mkv", "z".repeat(MAX_PATH_LENGTH - "root/.mkv".len() - folders.len()));
+        let mut files = entries(&[&at_limit, &at_limit]);
+        assert_eq!(files[0].path.length(), MAX_PATH_LENGTH);
+        rename_apart(&mut files).unwrap();
+        assert!(files[1].path.length() <= MAX_PATH_LENGTH && files[1].path.to_string().ends_with("z.1.mkv"));
+    }
+
+    #[test]
+    fn a_path_without_room_for_a_number_is_refused() {
+        let folders = format!("{}/", "y".repeat(254)).repeat(16);
+        let at_limit = format!("{folders}{}", "z".repeat(MAX_PATH_LENGTH - "root/".len() - folders.len()));
+        let mut files = entries(&[&at_limit, &at_limit]);
+        assert_eq!(files[0].path.length(), MAX_PATH_LENGTH);
+        let refused = InfoError::PathTooLong { file: 1, length: MAX_PATH_LENGTH + NUMBER_LENGTH };
+        assert_eq!(rename_apart(&mut files), Err(refused));
+        assert_eq!(rename_apart(&mut files[1..]), Ok(()));
+    }
+
+    #[test]
+    fn a_folder_stands_right_before_what_is_in_it() {
+        let sorted = ["a", "a/", "a/b", "a/b/c", "a/b.c", "a\u{1}", "a.b", "a0", "b"];
+        let long = |path: &str| format!("{}{path}", "x".repeat(37));
+        for (index, path) in sorted.iter().enumerate() {
+            for (other_index, other) in sorted.iter().enumerate() {
+                assert_eq!(compare(path, other), index.cmp(&other_index), "{path} {other}");
+                assert_eq!(compare(&long(path), &long(other)), index.cmp(&other_index), "{path} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn deep_paths_take_a_few_words_for_each_file() {
+        let folders = "x/".repeat(97);
+        let deep: Vec<String> = (0..1_000).map(|n| format!("{n}/{folders}y")).collect();
+        let paths: Vec<&str> = deep.iter().map(String::as_str).chain([deep[7].as_str(), "8"]).collect();
+        let files = entries(&paths);
+        assert!(Sorted::new(&files).0.capacity() <= 2 * files.len());
+        let renamed = renamed(&paths);
+        assert_eq!(renamed[..1_000], deep);
+        assert_eq!(renamed[1_000..], [format!("7/{folders}y.1"), "8.1".to_owned()]);
     }
 
     #[test]
@@ -176,7 +242,10 @@ mod tests {
             let renamed = renamed(&paths);
             let distinct: BTreeSet<&String> = renamed.iter().collect();
             prop_assert_eq!(distinct.len(), paths.len());
-            for path in &renamed {
+            let is_folder = |path: &str| paths.iter().any(|other| is_below(other, path));
+            for (index, (given, path)) in paths.iter().zip(&renamed).enumerate() {
+                let keeps = !is_folder(given) && !paths[..index].contains(given);
+                prop_assert_eq!(keeps, given == path);
                 prop_assert!(!renamed.iter().any(|other| other.starts_with(&format!("{path}/"))), "{}", path);
             }
         }

@@ -1,15 +1,17 @@
 //! The files of a torrent, as the `files` list of version 1 has them (BEP 3), with attributes (BEP 47).
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::info::InfoError;
 use super::path::{FilePath, MAX_PATH_DEPTH, MAX_PATH_LENGTH};
 use crate::bencode::Value;
+use crate::geometry::{FileLayout, Geometry};
 
 /// Most files of a torrent: ten times the largest known, some hundred bytes of memory each.
 pub const MAX_FILE_COUNT: usize = 1024 * 1024;
-/// How BitComet named its padding files.
+/// What BitComet put into the names of its padding files.
 const BITCOMET_PADDING: &str = "_____padding_file_";
 
 /// One file of a torrent.
@@ -36,8 +38,9 @@ pub enum FileKind {
     Padding,
     /// A symbolic link inside the torrent, without bytes of its own.
     Symlink {
-        /// What it points to, from the torrent's name on, as [`FileEntry::path`] does; it may not exist.
-        target: FilePath,
+        /// What it points to, from the torrent's name on, as [`FileEntry::path`] does; it may not exist. `None`
+        /// where it leads nowhere or out of the torrent: such a link must never be made.
+        target: Option<FilePath>,
     },
 }
 
@@ -59,7 +62,8 @@ impl Attributes {
     }
 }
 
-/// Reads the value of `files`. Paths are sanitised, and not yet apart from each other.
+/// Reads the value of `files`. Paths are sanitised, and not yet apart from each other; padding is known by attribute
+/// only.
 pub(super) fn read_files(list: Value<'_>, root: &Arc<str>) -> Result<Vec<FileEntry>, InfoError> {
     let mut files = Vec::new();
     for (index, file) in list.list().ok_or(InfoError::FilesNotAList)?.enumerate() {
@@ -69,6 +73,24 @@ pub(super) fn read_files(list: Value<'_>, root: &Arc<str>) -> Result<Vec<FileEnt
         files.push(FileKeys::read(file, index)?.entry(root)?);
     }
     if files.is_empty() { Err(InfoError::NoFiles) } else { Ok(files) }
+}
+
+/// Marks the files that are padding by their names: `.pad/` and their length, or BitComet's. A name alone proves
+/// nothing, there are folders called `.pad`: padding also ends where a piece does.
+pub(super) fn mark_padding(files: &mut [FileEntry], layout: &FileLayout, geometry: &Geometry) {
+    for (index, file) in files.iter_mut().enumerate() {
+        let is_named = file.kind == FileKind::Regular && is_padding_name(file.path.below_root(), file.length);
+        if is_named && ends_a_piece(layout.file_range(index), geometry) {
+            file.kind = FileKind::Padding;
+        }
+    }
+}
+
+/// Whether `range` of the payload ends where a whole piece does, so that what follows begins one.
+fn ends_a_piece(range: Range<u64>, geometry: &Geometry) -> bool {
+    let piece = geometry.piece_range(geometry.pieces_of(range.clone()).end.saturating_sub(1));
+    let is_whole = piece.end - piece.start == u64::from(geometry.piece_length());
+    !range.is_empty() && piece.end == range.end && is_whole
 }
 
 /// A file's length as it stands in a torrent: missing, negative or usable.
@@ -119,8 +141,8 @@ impl<'a> FileKeys<'a> {
             _ => self.path(root)?,
         };
         let kind = if is_link {
-            FileKind::Symlink { target: self.target(root)? }
-        } else if attributes.padding || is_padding_name(&path) {
+            FileKind::Symlink { target: self.target(root) }
+        } else if attributes.padding {
             FileKind::Padding
         } else {
             FileKind::Regular
@@ -146,16 +168,14 @@ impl<'a> FileKeys<'a> {
         self.checked_path(root, &strings)
     }
 
-    /// The target of a symbolic link. Unlike a path it is refused, not mended: mended it would point elsewhere.
-    fn target(&self, root: &Arc<str>) -> Result<FilePath, InfoError> {
-        let strings = self.symlink_path.and_then(Value::list).and_then(strings).unwrap_or_default();
+    /// The target of a symbolic link. Unlike a path it is not mended: mended it would point elsewhere.
+    fn target(&self, root: &Arc<str>) -> Option<FilePath> {
+        let strings = self.symlink_path.and_then(Value::list).and_then(strings)?;
         let is_name = |name: &&[u8]| {
             !matches!(*name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | 0))
         };
-        if strings.is_empty() || !strings.iter().all(is_name) {
-            return Err(InfoError::InvalidSymlink { file: self.index });
-        }
-        self.checked_path(root, &strings)
+        let is_inside = !strings.is_empty() && strings.iter().all(is_name);
+        is_inside.then(|| self.checked_path(root, &strings).ok()).flatten()
     }
 
     fn checked_path(&self, root: &Arc<str>, strings: &[&[u8]]) -> Result<FilePath, InfoError> {
@@ -175,13 +195,11 @@ fn strings<'a>(list: impl Iterator<Item = Value<'a>>) -> Option<Vec<&'a [u8]>> {
     list.take(MAX_PATH_DEPTH + 1).map(Value::string).collect()
 }
 
-/// Whether a file has one of the names that padding had before BEP 47: `.pad/` and digits, or BitComet's.
-fn is_padding_name(path: &FilePath) -> bool {
-    let below = path.below_root();
-    let digits = below.strip_prefix(".pad/").unwrap_or_default();
-    let name = below.rsplit('/').next().unwrap_or_default();
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-        || name.starts_with(BITCOMET_PADDING)
+/// Whether a file of `length` bytes has one of the names that padding had before BEP 47, below the torrent's name.
+fn is_padding_name(below: &str, length: u64) -> bool {
+    let is_length =
+        |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse() == Ok(length);
+    below.strip_prefix(".pad/").is_some_and(is_length) || below.contains(BITCOMET_PADDING)
 }
 
 /// A text of a torrent: `preferred` (a `.utf-8` key) where it is a string in UTF-8 and not empty, else `value` with

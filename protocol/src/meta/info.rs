@@ -8,7 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::distinct::{MAX_RENAMED, rename_apart};
-use super::files::{Attributes, FileEntry, FileKind, MAX_FILE_COUNT, read_files, read_length, read_text};
+use super::files::{
+    Attributes, FileEntry, FileKind, MAX_FILE_COUNT, mark_padding, read_files, read_length, read_text,
+};
 use super::path::{FilePath, MAX_PATH_DEPTH, MAX_PATH_LENGTH, sanitise_name};
 use crate::bencode::{BencodeError, Value, scan_info};
 use crate::geometry::{FileLayout, Geometry, GeometryError};
@@ -58,9 +60,6 @@ pub enum InfoError {
     /// Neither `length` nor `files` is there.
     #[error("both `length` and `files` are missing")]
     NoLengthOrFiles,
-    /// `length` and `files` are both there: readers would disagree about what is shared.
-    #[error("`length` and `files` are both given")]
-    LengthAndFiles,
     /// `files` is something else than a list.
     #[error("`files` is not a list")]
     FilesNotAList,
@@ -122,18 +121,13 @@ pub enum InfoError {
     PathTooLong {
         /// Which file.
         file: usize,
-        /// Its bytes after each component was cut to the length of a file name.
+        /// Its bytes after each component was cut to the length of a file name, and after what had to be added to
+        /// tell it from another file's.
         length: usize,
     },
     /// Too many files would be stored under the name of another.
     #[error("`path` of more than {MAX_RENAMED} files is the same as another's")]
     TooManyClashes,
-    /// A symbolic link points nowhere or out of the torrent (BEP 47).
-    #[error("`symlink path` of file {file} is missing, empty or leads out of the torrent")]
-    InvalidSymlink {
-        /// Which file.
-        file: usize,
-    },
     /// `pieces` is not there.
     #[error("`pieces` is missing or not a string")]
     MissingPieces,
@@ -165,11 +159,13 @@ impl Info {
         let keys = InfoKeys::read(&raw)?;
         let name = keys.name()?;
         let piece_length = keys.piece_length()?;
-        let files = keys.files(&name)?;
+        let mut files = keys.files(&name)?;
         let lengths = files.iter().map(|file| file.length);
         let layout = FileLayout::new(lengths).ok_or(InfoError::LengthOverflow)?;
         let geometry = Geometry::new(layout.length(), piece_length)?;
         let pieces = keys.pieces(&geometry)?;
+        mark_padding(&mut files, &layout, &geometry);
+        rename_apart(&mut files)?;
         let private = keys.is_private();
         let info_hash = InfoHash::of_info(&raw);
         Ok(Self { raw, info_hash, name, files, geometry, layout, pieces, private })
@@ -271,20 +267,16 @@ impl<'a> InfoKeys<'a> {
         u64::try_from(length).map_err(|_| InfoError::NegativePieceLength(length))
     }
 
+    /// The files as they are listed. Where `length` is given too, `files` counts, as for everybody else.
     fn files(&self, name: &Arc<str>) -> Result<Box<[FileEntry]>, InfoError> {
-        match (self.length, self.files) {
-            (None, None) => Err(InfoError::NoLengthOrFiles),
-            (Some(_), Some(_)) => Err(InfoError::LengthAndFiles),
-            (length @ Some(_), None) => {
+        match (self.files, self.length) {
+            (Some(list), _) => Ok(read_files(list, name)?.into()),
+            (None, length @ Some(_)) => {
                 let Attributes { executable, hidden, .. } = Attributes::read(self.attr);
                 let (path, kind) = (FilePath::single(Arc::clone(name)), FileKind::Regular);
                 Ok([FileEntry { path, length: read_length(length, 0)?, kind, executable, hidden }].into())
             }
-            (None, Some(list)) => {
-                let mut files = read_files(list, name)?;
-                rename_apart(&mut files)?;
-                Ok(files.into())
-            }
+            (None, None) => Err(InfoError::NoLengthOrFiles),
         }
     }
 

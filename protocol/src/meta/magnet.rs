@@ -98,7 +98,7 @@ impl FromStr for Magnet {
     fn from_str(text: &str) -> Result<Self, MagnetError> {
         let fields = fields(text)?;
         let mut magnet = Self::new(info_hash(&fields)?);
-        let (mut trackers, mut web_seeds) = (UrlFilter::default(), UrlFilter::default());
+        let (mut trackers, mut web_seeds) = (UrlFilter::trackers(), UrlFilter::web_seeds());
         for (key, value) in fields {
             match key.as_str() {
                 "dn" if magnet.display_name.is_none() => magnet.display_name = display_name(value),
@@ -109,7 +109,12 @@ impl FromStr for Magnet {
                     let peer = MagnetPeer::parse(&String::from_utf8_lossy(&decode(value)));
                     magnet.peers.extend(peer.filter(|peer| !magnet.peers.contains(peer)));
                 }
-                "so" => magnet.select.get_or_insert_default().extend(select(value)?),
+                "so" => {
+                    let ranges = select(value)?;
+                    if !ranges.is_empty() {
+                        magnet.select.get_or_insert_default().extend(ranges);
+                    }
+                }
                 _ => {}
             }
         }
@@ -166,10 +171,12 @@ fn display_name(value: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Reads the files of `so`: indices and ranges of them, with commas between (BEP 53).
+/// Reads the files of `so`: indices and ranges of them, with commas between (BEP 53). Spaces around them and commas
+/// too many say nothing; with nothing else there is no choice.
 fn select(value: &str) -> Result<Vec<RangeInclusive<usize>>, MagnetError> {
     let text = String::from_utf8_lossy(&decode(value)).into_owned();
     let index = |text: &str| {
+        let text = text.trim();
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|index| is_number && *index < MAX_FILE_COUNT)
     };
@@ -179,7 +186,8 @@ fn select(value: &str) -> Result<Vec<RangeInclusive<usize>>, MagnetError> {
         (first <= last).then_some(first..=last)
     };
     // No more ranges can come out of it than fit the length of a link.
-    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    let items = text.split(',').filter(|item| !item.trim().is_empty());
+    let ranges: Option<Vec<_>> = items.map(range).collect();
     ranges.ok_or_else(|| MagnetError::Select(shorten(&text, SHOWN_LENGTH).to_owned()))
 }
 
@@ -305,7 +313,7 @@ mod tests {
     #[test]
     fn keys_may_be_numbered_and_urls_come_once() {
         let magnet =
-            parse("&tr.1=udp://a&tr.2=udp://b&TR=udp://a&tr=&tr=a%20b&tr=%ff&ws.0=http://c").unwrap();
+            parse("&tr.1=udp://a&tr.2=udp://b&TR=udp://a&tr=&tr=a%20b&tr=b&tr=%ff&ws.0=http://c").unwrap();
         assert_eq!(magnet.trackers, ["udp://a", "udp://b"]);
         assert_eq!(magnet.web_seeds, ["http://c"]);
     }
@@ -340,14 +348,24 @@ mod tests {
 
     #[test]
     fn a_choice_of_files_that_cannot_be_read_is_refused() {
-        for bad in
-            ["", ",", "1,", "a", "1-", "-1", "3-2", "1-2-3", "+1", " 1", "1048576", "99999999999999999999"]
-        {
+        for bad in ["a", "1-", "-1", "3-1", "1-2-3", "+1", "1 2", "1,,-", "1048576", "99999999999999999999"] {
             assert_eq!(parse(&format!("&so={bad}")), Err(MagnetError::Select(bad.to_owned())));
         }
         let long = parse(&format!("&so=x{}", "1".repeat(1_000))).unwrap_err();
         assert!(long.to_string().len() < 200, "the message stays short");
         assert_eq!(parse("&so=1&so=3-4").unwrap().select, Some(vec![1..=1, 3..=4]));
+    }
+
+    #[test]
+    fn a_choice_of_files_is_read_past_spaces_and_commas_too_many() {
+        let select = |so: &str| parse(&format!("&so={so}")).unwrap().select;
+        for so in ["1,2", "1,2,", ",1,,2", " 1, 2", "%201,%202%20", "1 ,2 ,", "1&so=&so=2"] {
+            assert_eq!(select(so), Some(vec![1..=1, 2..=2]), "{so:?}");
+        }
+        assert_eq!(select("1-3, 5 - 6"), Some(vec![1..=3, 5..=6]));
+        for so in ["", ",", " ", "%20,,", "&so="] {
+            assert_eq!(select(so), None, "{so:?}");
+        }
     }
 
     #[test]
@@ -369,7 +387,7 @@ mod tests {
         fn magnet()(
             hash in any::<[u8; 20]>(),
             display_name in prop::option::of(".{1,30}"),
-            trackers in prop::collection::hash_set("[!-~é]{1,30}", 0..5),
+            trackers in prop::collection::hash_set("(udp|https)://[!-~é]{1,30}", 0..5),
             web_seeds in prop::collection::hash_set("[!-~]{1,30}", 0..5),
             length in any::<Option<u64>>(),
             peers in prop::collection::hash_set(peer(), 0..5),

@@ -104,19 +104,19 @@ impl<'a> OuterKeys<'a> {
 
     /// `announce-list` where it has any tracker, else `announce` (BEP 12).
     fn trackers(&self) -> Vec<Vec<String>> {
-        let mut filter = UrlFilter::default();
+        let mut filter = UrlFilter::trackers();
         let tiers = self.announce_list.and_then(Value::list).into_iter().flatten().take(MAX_URL_COUNT);
         let tiers = tiers.map(|tier| urls(tier, &mut filter)).filter(|tier| !tier.is_empty());
         let tiers: Vec<Vec<String>> = tiers.collect();
         if !tiers.is_empty() {
             return tiers;
         }
-        let announce = self.announce.map(|announce| urls(announce, &mut UrlFilter::default()));
+        let announce = self.announce.map(|announce| urls(announce, &mut UrlFilter::trackers()));
         announce.into_iter().filter(|tier| !tier.is_empty()).collect()
     }
 
     fn web_seeds(&self) -> Vec<String> {
-        self.url_list.map(|list| urls(list, &mut UrlFilter::default())).unwrap_or_default()
+        self.url_list.map(|list| urls(list, &mut UrlFilter::web_seeds())).unwrap_or_default()
     }
 }
 
@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(parse("8:announce8:http://a").trackers, [["http://a"]]);
         assert!(parse("").trackers.is_empty());
         assert!(parse("8:announce0:").trackers.is_empty());
+        assert!(parse("8:announce9:t.example").trackers.is_empty());
     }
 
     #[test]
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn trackers_are_kept_once_and_empty_tiers_dropped() {
-        let list = "13:announce-listll8:http://bel0:i3e8:http://beli1e8:http://bl1:xe9: http://cee";
+        let list =
+            "13:announce-listll8:http://bel0:i3e8:http://beli1e8:http://bl1:xe1:y9: http://cel6:dht://ee";
         assert_eq!(parse(list).trackers, [["http://b"], ["http://c"]]);
     }
 
@@ -176,6 +178,7 @@ mod tests {
             parse("8:url-listl8:http://a0:i1e8:http://a8:http://be").web_seeds,
             ["http://a", "http://b"]
         );
+        assert_eq!(parse("8:url-list10:http://a b").web_seeds, ["http://a%20b"]);
         for none in ["0:", "le", "i1e", "de"] {
             assert!(parse(&format!("8:url-list{none}")).web_seeds.is_empty(), "{none}");
         }

@@ -52,9 +52,12 @@ impl FilePath {
         Self { root: Arc::clone(root), below: below.into() }
     }
 
-    /// The same file under another path below the torrent's name, made of sanitised components.
+    /// The same file under another path below the torrent's name, made of sanitised components and no longer than
+    /// [`MAX_PATH_LENGTH`] with it.
     pub(super) fn moved(&self, below: String) -> Self {
-        Self { root: Arc::clone(&self.root), below: below.into() }
+        let moved = Self { root: Arc::clone(&self.root), below: below.into() };
+        debug_assert!(moved.length() <= MAX_PATH_LENGTH, "{moved}");
+        moved
     }
 
     /// The torrent's name.

@@ -1,5 +1,7 @@
 //! Tests of reading torrents: each refusal, what is mended instead, and what holds for every torrent.
 
+mod attributes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -141,63 +143,12 @@ fn files_that_would_be_one_on_disk_are_renamed_apart() {
 }
 
 #[test]
-fn padding_is_known_by_attribute_or_name_and_counts() {
-    let file = |attr: &str, path: &str| format!("d{attr}6:lengthi2e4:pathl{path}ee");
-    let list = [
-        file("4:attr1:p", "1:x"),
-        file("", "4:.pad3:123"),
-        file("", "1:d20:_____padding_file_0_"),
-        file("4:attr2:xp", "1:x"),
-        "d4:attr1:p6:lengthi2ee".to_owned(),
-        file("", "4:.pad2:1a"),
-        file("", "4:.pad1:11:1"),
-        file("4:attri1e", "1:x"),
-    ];
-    let info = with_files(format!("l{}e", list.concat()), 16);
-    let padding: Vec<bool> = info.files().iter().map(|file| file.kind == FileKind::Padding).collect();
-    assert_eq!(padding, [true, true, true, true, true, false, false, false]);
-    assert_eq!(paths(&info)[4], "root/.pad/2");
-    assert_eq!(info.layout().length(), 16);
-}
-
-#[test]
-fn attributes_are_read_for_one_file_and_for_many() {
-    let info = with_files("ld4:attr2:xh6:lengthi3e4:pathl1:xeed6:lengthi0e4:pathl1:yeee", 3);
-    let flags: Vec<_> = info.files().iter().map(|file| (file.executable, file.hidden)).collect();
-    assert_eq!(flags, [(true, true), (false, false)]);
-    assert!(parse(with(&[("attr", "1:x")])).unwrap().files()[0].executable);
-}
-
-#[test]
-fn a_symlink_has_no_bytes_and_points_inside_the_torrent() {
-    let list = "ld6:lengthi3e4:pathl1:xeed4:attr1:l6:lengthi9e4:pathl1:ye12:symlink pathl1:d1:xeee";
-    let info = with_files(list, 3);
-    let link = &info.files()[1];
-    assert_eq!((link.path.to_string().as_str(), link.length), ("root/y", 0));
-    let FileKind::Symlink { target } = &link.kind else { panic!("{:?}", link.kind) };
-    assert_eq!(target.to_string(), "root/d/x");
-}
-
-#[test]
-fn a_symlink_that_leads_out_or_nowhere_is_refused() {
-    let bad = [
-        "",
-        "le",
-        "l0:e",
-        "l2:..1:ae",
-        "l1:a2:..e",
-        "l1:.e",
-        "l4:/etce",
-        "l3:a/be",
-        "l2:a\0e",
-        "1:a",
-        "li1ee",
-    ];
-    for target in bad {
-        let key = if target.is_empty() { String::new() } else { format!("12:symlink path{target}") };
-        let list = format!("ld6:lengthi3e4:pathl1:xeed4:attr1:l4:pathl1:ye{key}ee");
-        assert_eq!(files_refusal(&list), InfoError::InvalidSymlink { file: 1 }, "{target:?}");
-    }
+fn files_that_clash_at_the_limit_of_a_path_stay_within_it() {
+    let name = |length: usize| format!("{length}:{}", "x".repeat(length));
+    let path = format!("{}{}", name(255).repeat(15), name(MAX_PATH_LENGTH - 5 - 15 * 256));
+    let info = with_files(format!("l{}e", format!("d6:lengthi1e4:pathl{path}ee").repeat(2)), 2);
+    let lengths: Vec<usize> = paths(&info).iter().map(String::len).collect();
+    assert!(lengths[0] == MAX_PATH_LENGTH && lengths[1] <= MAX_PATH_LENGTH, "{lengths:?}");
 }
 
 #[test]
@@ -242,9 +193,13 @@ fn a_missing_name_is_refused() {
 }
 
 #[test]
-fn either_length_or_files_is_needed_and_not_both() {
+fn either_length_or_files_is_needed_and_files_wins() {
     assert_eq!(refusal(&[("length", "")]), InfoError::NoLengthOrFiles);
-    assert_eq!(refusal(&[("files", "ld6:lengthi5e4:pathl1:xeee")]), InfoError::LengthAndFiles);
+    for length in ["i5e", "i99e", "i-1e", "1:x"] {
+        let info = parse(with(&[("length", length), ("files", "ld6:lengthi6e4:pathl1:xeee")])).unwrap();
+        assert_eq!((paths(&info), info.layout().length()), (vec!["a/x".to_owned()], 6), "{length}");
+    }
+    assert_eq!(refusal(&[("files", "le")]), InfoError::NoFiles);
 }
 
 #[test]

@@ -4,15 +4,17 @@
 
 use std::time::Instant;
 
-use crate::id::{InfoHash, PeerId};
+use crate::id::PeerId;
 use crate::wire::{
-    Decoder, EXTENDED_HANDSHAKE_ID, ExtendedHandshake, Handshake, Message, MetadataMessage, Reserved,
+    Decoder, EXTENDED_HANDSHAKE_ID, ExtendedHandshake, HANDSHAKE_LENGTH, Handshake, Message, MetadataMessage,
+    Reserved,
 };
 
+use super::metadata::MetadataQueue;
 use super::serving::Serving;
 use super::{
     HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Input, KEEP_ALIVE_INTERVAL, MAX_QUEUED_REQUESTS, MAX_WAITING_CONTROL,
-    Output, PeerError, STALL_TIMEOUT, TorrentView,
+    Output, PeerError, STALL_TIMEOUT, TorrentView, UNINTERESTED_TIMEOUT,
 };
 
 /// The extended id under which we want `ut_metadata` messages.
@@ -30,6 +32,8 @@ pub struct Machine {
     started_at: Instant,
     heard_at: Instant,
     sent_at: Instant,
+    /// When the peer was last interested, or was served.
+    wanted_at: Instant,
     /// Whether a block is among what the socket has yet to take.
     is_block_waiting: bool,
     /// Since when the socket has not moved, while it has something of ours to take.
@@ -41,10 +45,10 @@ pub struct Machine {
 enum Course {
     /// The handshake is not here as a whole.
     Greeting { received: Vec<u8> },
-    /// We know what the peer came for, and wait to hear whether we have it. `held` arrived after its handshake.
-    Finding { handshake: Handshake, is_asked: bool, held: Vec<u8> },
+    /// We know what the peer came for, and wait to hear whether we have it. `received` goes on after the handshake.
+    Finding { handshake: Handshake, is_asked: bool, received: Vec<u8> },
     /// Messages.
-    Talking { decoder: Decoder, serving: Serving },
+    Talking { decoder: Decoder, serving: Serving, metadata: MetadataQueue },
 }
 
 impl Machine {
@@ -57,6 +61,7 @@ impl Machine {
             started_at: now,
             heard_at: now,
             sent_at: now,
+            wanted_at: now,
             is_block_waiting: false,
             waiting_since: None,
         }
@@ -78,6 +83,7 @@ impl Machine {
                 if self.is_block_waiting {
                     // A peer that takes blocks is alive, however little it says.
                     self.heard_at = now;
+                    self.wanted_at = now;
                 }
                 self.waiting_since = if is_all { None } else { Some(now) };
                 self.is_block_waiting &= !is_all;
@@ -89,23 +95,22 @@ impl Machine {
 
     /// The next thing to do, at `now`; `None` when there is nothing for the time being.
     pub fn poll_output(&mut self, now: Instant) -> Option<Output> {
-        if let Course::Finding { handshake, is_asked, .. } = &mut self.course
-            && !*is_asked
-        {
-            *is_asked = true;
-            return Some(Output::Find(handshake.info_hash));
-        }
-        if let Course::Talking { serving, .. } = &mut self.course
-            && self.control.is_empty()
-        {
-            serving.answer_metadata(&mut self.control);
-        }
-        let output = if !self.control.is_empty() {
-            Some(Output::Control(std::mem::take(&mut self.control)))
-        } else if let Course::Talking { serving, .. } = &mut self.course {
-            serving.next_block().map(Output::Serve)
-        } else {
-            None
+        let output = match &mut self.course {
+            Course::Finding { handshake, is_asked, .. } if !*is_asked => {
+                *is_asked = true;
+                return Some(Output::Find(handshake.info_hash));
+            }
+            Course::Talking { serving, metadata, .. } => {
+                if self.control.is_empty() {
+                    metadata.answer(&serving.torrent().info, &mut self.control);
+                }
+                if self.control.is_empty() {
+                    serving.next_block().map(Output::Serve)
+                } else {
+                    Some(Output::Control(std::mem::take(&mut self.control)))
+                }
+            }
+            Course::Greeting { .. } | Course::Finding { .. } => None,
         };
         if let Some(output) = &output {
             self.is_block_waiting |= matches!(output, Output::Serve(_));
@@ -114,18 +119,20 @@ impl Machine {
         output
     }
 
-    /// Whether the peer may be read: not while its torrent is looked up, nor while it leaves our answers unread.
+    /// Whether the peer may be read: not while its torrent is looked up, while it leaves our answers unread, or while
+    /// as many of its requests wait as we queue.
     pub fn wants_input(&self) -> bool {
-        !matches!(self.course, Course::Finding { .. }) && self.control.len() < MAX_WAITING_CONTROL
+        let has_room = match &self.course {
+            Course::Greeting { .. } => true,
+            Course::Finding { .. } => false,
+            Course::Talking { serving, .. } => serving.has_room(),
+        };
+        has_room && self.control.len() < MAX_WAITING_CONTROL
     }
 
-    /// The torrent that the peer came for, once it has said so.
-    pub fn info_hash(&self) -> Option<InfoHash> {
-        match &self.course {
-            Course::Greeting { .. } => None,
-            Course::Finding { handshake, .. } => Some(handshake.info_hash),
-            Course::Talking { serving, .. } => Some(serving.info_hash()),
-        }
+    /// Whether a small message waits for [`Machine::poll_output`]: time alone brings nothing else to send.
+    pub fn has_control(&self) -> bool {
+        !self.control.is_empty()
     }
 
     fn receive(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
@@ -136,18 +143,18 @@ impl Machine {
                 if handshake.peer_id == self.our_id {
                     return Err(PeerError::Ourselves);
                 }
-                let held = received.split_off(crate::wire::HANDSHAKE_LENGTH);
-                self.course = Course::Finding { handshake, is_asked: false, held };
+                let received = std::mem::take(received);
+                self.course = Course::Finding { handshake, is_asked: false, received };
                 Ok(())
             }
-            Course::Finding { held, .. } => {
-                held.extend_from_slice(bytes);
+            Course::Finding { received, .. } => {
+                received.extend_from_slice(bytes);
                 Ok(())
             }
-            Course::Talking { decoder, serving } => {
+            Course::Talking { decoder, serving, metadata } => {
                 let mut input = bytes;
                 while let Some(message) = decoder.next(&mut input)? {
-                    handle_message(serving, message, &mut self.control)?;
+                    handle_message(serving, metadata, message, &mut self.control)?;
                 }
                 Ok(())
             }
@@ -156,9 +163,8 @@ impl Machine {
 
     /// Answers the handshake, says what we have, and goes through what the peer sent meanwhile.
     fn begin(&mut self, torrent: Option<TorrentView>) -> Result<(), PeerError> {
-        let Course::Finding { handshake, held, .. } = &mut self.course else { return Ok(()) };
-        let handshake = *handshake;
-        let held = std::mem::take(held);
+        let Course::Finding { handshake, received, .. } = &mut self.course else { return Ok(()) };
+        let (handshake, received) = (*handshake, std::mem::take(received));
         let torrent = torrent.ok_or(PeerError::UnknownTorrent(handshake.info_hash))?;
         let ours =
             Handshake { reserved: Reserved::ours(), info_hash: handshake.info_hash, peer_id: self.our_id };
@@ -169,8 +175,8 @@ impl Machine {
         let serving = Serving::new(torrent, handshake.reserved.has_fast());
         serving.announce_have(&mut self.control);
         let decoder = Decoder::new(serving.piece_count(), 0);
-        self.course = Course::Talking { decoder, serving };
-        self.receive(&held)
+        self.course = Course::Talking { decoder, serving, metadata: MetadataQueue::default() };
+        self.receive(&received[HANDSHAKE_LENGTH..])
     }
 
     /// Our extended handshake (BEP 10).
@@ -188,19 +194,22 @@ impl Machine {
 
     fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
         let since = |then: Instant| now.saturating_duration_since(then);
-        if matches!(self.course, Course::Greeting { .. }) && since(self.started_at) >= HANDSHAKE_TIMEOUT {
-            return Err(PeerError::HandshakeTimeout);
-        }
+        let Course::Talking { serving, .. } = &self.course else {
+            let is_late = since(self.started_at) >= HANDSHAKE_TIMEOUT;
+            return if is_late { Err(PeerError::HandshakeTimeout) } else { Ok(()) };
+        };
         if let Some(waiting_since) = self.waiting_since {
             return if since(waiting_since) >= STALL_TIMEOUT { Err(PeerError::Stalled) } else { Ok(()) };
         }
         if since(self.heard_at) >= IDLE_TIMEOUT {
             return Err(PeerError::Idle);
         }
-        if matches!(self.course, Course::Talking { .. })
-            && self.control.is_empty()
-            && since(self.sent_at) >= KEEP_ALIVE_INTERVAL
-        {
+        if serving.is_interested {
+            self.wanted_at = now;
+        } else if since(self.wanted_at) >= UNINTERESTED_TIMEOUT {
+            return Err(PeerError::Uninterested);
+        }
+        if self.control.is_empty() && since(self.sent_at) >= KEEP_ALIVE_INTERVAL {
             Message::KeepAlive.encode(&mut self.control);
         }
         Ok(())
@@ -210,6 +219,7 @@ impl Machine {
 /// One message of a peer. Answers that are not blocks go to `control`.
 fn handle_message(
     serving: &mut Serving,
+    metadata: &mut MetadataQueue,
     message: Message<'_>,
     control: &mut Vec<u8>,
 ) -> Result<(), PeerError> {
@@ -219,11 +229,10 @@ fn handle_message(
         | Message::Unchoke
         | Message::Port(_)
         | Message::Unknown { .. } => Ok(()),
-        Message::Interested => {
-            serving.set_interested(control);
+        Message::Interested | Message::NotInterested => {
+            serving.set_interested(message == Message::Interested, control);
             Ok(())
         }
-        Message::NotInterested => Ok(()),
         Message::Have(piece) => serving.check_piece(piece),
         Message::Bitfield(bits) => serving.check_bitfield(bits),
         Message::HaveAll | Message::HaveNone => serving.check_fast(),
@@ -232,20 +241,35 @@ fn handle_message(
             serving.check_piece(piece)
         }
         Message::Request(block) => serving.request(block, control),
-        Message::Cancel(block) => {
-            serving.cancel(block, control);
-            Ok(())
-        }
+        Message::Cancel(block) => serving.cancel(block, control),
         Message::Piece { .. } => Err(PeerError::Unasked),
         Message::Reject(_) => serving.check_fast().and(Err(PeerError::Unasked)),
-        Message::Extended { id: EXTENDED_HANDSHAKE_ID, payload } => {
-            serving.set_extensions(&ExtendedHandshake::decode(payload)?);
+        Message::Extended { id, payload } => {
+            handle_extended(serving, metadata, id, payload, control);
             Ok(())
         }
-        Message::Extended { id: OUR_UT_METADATA, payload } => {
-            serving.metadata(MetadataMessage::decode(payload)?, control);
-            Ok(())
+    }
+}
+
+/// A message of the extension protocol. One that cannot be read is passed over: its frame was whole.
+fn handle_extended(
+    serving: &Serving,
+    metadata: &mut MetadataQueue,
+    id: u8,
+    payload: &[u8],
+    control: &mut Vec<u8>,
+) {
+    match id {
+        EXTENDED_HANDSHAKE_ID => {
+            if let Ok(handshake) = ExtendedHandshake::decode(payload) {
+                metadata.set_peer_id(handshake.ut_metadata);
+            }
         }
-        Message::Extended { .. } => Ok(()),
+        OUR_UT_METADATA => {
+            if let Ok(MetadataMessage::Request { piece }) = MetadataMessage::decode(payload) {
+                metadata.request(piece, &serving.torrent().info, control);
+            }
+        }
+        _ => {}
     }
 }

@@ -4,6 +4,7 @@
 //! [`Machine::poll_output`] whenever its socket takes more. An error ends that one connection.
 
 mod machine;
+mod metadata;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -15,17 +16,16 @@ use crate::bitfield::HaveBits;
 use crate::geometry::Block;
 use crate::id::InfoHash;
 use crate::meta::Info;
-use crate::wire::{ExtendedError, HandshakeError, WireError};
+use crate::wire::{HandshakeError, WireError};
 
 pub use machine::Machine;
 
-/// Requests that we queue for one peer, and announce as `reqq` (BEP 10). 2,000 blocks are 31 MiB on the way, enough
-/// for 10 Gbit/s over 25 ms.
+/// Requests of one peer that wait before it is no longer read, and what we announce as `reqq` (BEP 10). 2,000 blocks
+/// are 31 MiB on the way, enough for 10 Gbit/s over 25 ms.
 pub const MAX_QUEUED_REQUESTS: usize = 2_000;
-/// Metadata pieces that we queue for one peer: 1 MiB of metadata at a time.
-pub const MAX_QUEUED_METADATA: usize = 64;
-/// Requests that we turn down before the connection is given up as useless.
-pub const MAX_REFUSED_REQUESTS: u32 = 4_000;
+/// Requests turned down, and cancels of nothing, that a peer may be ahead of the blocks it was served. More is not a
+/// matter of timing.
+pub const MAX_USELESS_MESSAGES: u32 = 4_000;
 /// Bytes of small messages that may wait for the socket; beyond that the peer is not read until it reads.
 pub const MAX_WAITING_CONTROL: usize = 32 * 1024;
 
@@ -35,6 +35,8 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120 + 10);
 /// How long a peer may leave what we send unread.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a peer may stay without wanting anything: a seed among seeds takes a place that a leecher could have.
+pub const UNINTERESTED_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long we may be silent, well inside the two minutes that others allow.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(90);
 
@@ -63,7 +65,7 @@ pub enum Input<'a> {
     Tick,
 }
 
-/// What a connection wants done, in the order in which it must reach the wire.
+/// What a connection wants done. What is to be sent must reach the wire in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// Look this torrent up and answer with [`Input::Torrent`]. The peer is not read meanwhile.
@@ -83,9 +85,6 @@ pub enum PeerError {
     /// Bytes that are no messages.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// An extension message that is none.
-    #[error(transparent)]
-    Extended(#[from] ExtendedError),
     /// It came for a torrent that we do not have.
     #[error("asks for torrent {0}, which is not here")]
     UnknownTorrent(InfoHash),
@@ -108,17 +107,15 @@ pub enum PeerError {
     /// A bitfield of the wrong length, or with spare bits set.
     #[error("sends a bitfield of the wrong shape")]
     Bitfield,
-    /// A request that cannot be answered, from a peer that cannot be told so.
-    #[error("requests piece {piece}, but {reason}")]
-    Refused {
-        /// Index of the piece.
-        piece: u32,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// Refused over and over.
-    #[error("repeats requests that were rejected")]
-    TooManyRefused,
+    /// A request before we unchoked, from a peer that cannot be told so (BEP 6).
+    #[error("requests while choked")]
+    RequestWhileChoked,
+    /// A request for a piece that we lack, from a peer that cannot be told so (BEP 6).
+    #[error("requests piece {0}, which is not here")]
+    PieceNotHere(u32),
+    /// Over and over.
+    #[error("repeats requests that were rejected, or cancels what it did not request")]
+    TooManyUseless,
     /// A message of the fast extension, which the peer did not announce (BEP 6).
     #[error("uses the fast extension without having announced it")]
     FastNotAnnounced,
@@ -131,6 +128,9 @@ pub enum PeerError {
     /// Nothing was heard.
     #[error("was silent for two minutes")]
     Idle,
+    /// It wants nothing.
+    #[error("was not interested for ten minutes")]
+    Uninterested,
     /// Nothing was taken.
     #[error("left what it asked for unread for two minutes")]
     Stalled,

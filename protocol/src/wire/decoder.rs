@@ -2,11 +2,13 @@
 
 use crate::bitfield;
 
-use super::message::{Message, id};
+use super::message::{Message, fixed_length, id};
 
-/// Longest frame of a message without a limit of its own: an extended message with a metadata piece or a list of
-/// peers is far shorter.
+/// Longest frame of an extended message: one with a metadata piece or a list of peers is far shorter.
 pub const MAX_FRAME_LENGTH: usize = 64 * 1024;
+/// Longest frame of a message that we do not speak. It costs no memory, but past this it is no protocol: the longest
+/// that anybody sends (hashes of BEP 52) has some 16 KiB.
+pub const MAX_SKIPPED_LENGTH: usize = 1024 * 1024;
 
 const PREFIX_LENGTH: usize = 4;
 /// Memory for frames in parts that a connection keeps: enough for requests, the message a seeder sees most.
@@ -15,7 +17,7 @@ const MAX_KEPT_LENGTH: usize = 256;
 /// Bytes that are not the peer wire protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// A length prefix that no message of this id may have.
+    /// A length prefix beyond the limit of this id.
     #[error("a frame of {length} bytes for message {id} is too long")]
     TooLong {
         /// The id of the message.
@@ -23,7 +25,7 @@ pub enum WireError {
         /// What the length prefix said.
         length: usize,
     },
-    /// A body that does not fit its id.
+    /// A length prefix that no message of this id has.
     #[error("message {id} of {length} bytes is malformed")]
     Malformed {
         /// The id of the message.
@@ -31,6 +33,15 @@ pub enum WireError {
         /// Bytes in the frame, the id included.
         length: usize,
     },
+}
+
+/// What is to be done with a frame, once its prefix and its id are there.
+#[derive(Debug, Clone, Copy)]
+enum Frame {
+    /// It becomes a message; so many bytes follow the prefix.
+    Kept { length: usize },
+    /// It is read past; so many bytes follow the id.
+    Skipped { id: u8, left: usize },
 }
 
 /// Puts frames together from reads that end anywhere. Holds at most one unfinished frame.
@@ -44,6 +55,8 @@ pub struct Decoder {
     partial: Vec<u8>,
     /// Whether `partial` was handed out as a message and is to be dropped.
     is_spent: bool,
+    /// The id of the frame that is being read past, and how many bytes of it have not been read.
+    skipped: Option<(u8, usize)>,
 }
 
 impl Decoder {
@@ -55,6 +68,7 @@ impl Decoder {
             max_piece_length: 9 + max_block_length as usize,
             partial: Vec::new(),
             is_spent: false,
+            skipped: None,
         }
     }
 
@@ -64,17 +78,10 @@ impl Decoder {
     /// # Errors
     /// When the bytes are not the peer wire protocol; the connection is of no use after that.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Message<'a>>, WireError> {
-        if self.is_spent {
-            // A long frame was rare; do not sit on its memory.
-            if self.partial.capacity() > MAX_KEPT_LENGTH {
-                self.partial = Vec::new();
-            }
-            self.partial.clear();
-            self.is_spent = false;
-        }
-        if self.partial.is_empty() {
+        self.drop_spent();
+        if self.partial.is_empty() && self.skipped.is_none() {
             let whole: &'i [u8] = input;
-            if let Some(length) = self.frame_length(whole)?
+            if let Some(Frame::Kept { length }) = self.frame(whole)?
                 && let Some((frame, rest)) = whole.split_at_checked(PREFIX_LENGTH + length)
             {
                 *input = rest;
@@ -84,42 +91,73 @@ impl Decoder {
         self.gather(input)
     }
 
-    /// Goes on with a frame that is in parts: takes just its bytes from `input`.
-    fn gather<'a>(&'a mut self, input: &mut &[u8]) -> Result<Option<Message<'a>>, WireError> {
-        while !input.is_empty() {
-            let wanted = match self.frame_length(&self.partial)? {
-                Some(length) => PREFIX_LENGTH + length,
-                None => self.partial.len() + 1,
-            };
-            let taken = (wanted - self.partial.len()).min(input.len());
-            let (head, rest) = input.split_at(taken);
-            self.partial.extend_from_slice(head);
-            *input = rest;
-            if self
-                .frame_length(&self.partial)?
-                .is_some_and(|length| self.partial.len() == PREFIX_LENGTH + length)
-            {
-                self.is_spent = true;
-                return decode(&self.partial[PREFIX_LENGTH..]).map(Some);
+    /// Forgets the frame that the last call handed out.
+    fn drop_spent(&mut self) {
+        if std::mem::take(&mut self.is_spent) {
+            // A long frame was rare; do not sit on its memory.
+            if self.partial.capacity() > MAX_KEPT_LENGTH {
+                self.partial = Vec::new();
             }
+            self.partial.clear();
         }
-        Ok(None)
     }
 
-    /// The length that the frame at the start of `bytes` announces, once prefix and id are there and within limits.
-    fn frame_length(&self, bytes: &[u8]) -> Result<Option<usize>, WireError> {
+    /// Goes on with a frame that is in parts, or is to be read past: takes just its bytes from `input`.
+    fn gather<'a>(&'a mut self, input: &mut &[u8]) -> Result<Option<Message<'a>>, WireError> {
+        while self.skipped.is_none() {
+            let wanted = match self.frame(&self.partial)? {
+                Some(Frame::Kept { length }) if self.partial.len() == PREFIX_LENGTH + length => {
+                    self.is_spent = true;
+                    return decode(&self.partial[PREFIX_LENGTH..]).map(Some);
+                }
+                Some(Frame::Kept { length }) => PREFIX_LENGTH + length,
+                Some(Frame::Skipped { id, left }) => {
+                    self.partial.clear();
+                    self.skipped = Some((id, left));
+                    break;
+                }
+                // The next byte may be all that is missing to know more.
+                None => self.partial.len() + 1,
+            };
+            if input.is_empty() {
+                return Ok(None);
+            }
+            let missing = wanted - self.partial.len();
+            let (head, rest) = input.split_at(missing.min(input.len()));
+            self.partial.reserve_exact(missing);
+            self.partial.extend_from_slice(head);
+            *input = rest;
+        }
+        Ok(self.skip(input))
+    }
+
+    /// Goes on reading past a frame, and reports it at its end.
+    fn skip(&mut self, input: &mut &[u8]) -> Option<Message<'static>> {
+        let (id, left) = self.skipped?;
+        let taken = left.min(input.len());
+        *input = &input[taken..];
+        self.skipped = (taken < left).then_some((id, left - taken));
+        (taken == left).then_some(Message::Unknown { id })
+    }
+
+    /// What the frame at the start of `bytes` is, once prefix and id are there.
+    fn frame(&self, bytes: &[u8]) -> Result<Option<Frame>, WireError> {
         let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_LENGTH>() else { return Ok(None) };
         let length = u32::from_be_bytes(*prefix) as usize;
         if length == 0 {
-            return Ok(Some(0));
+            return Ok(Some(Frame::Kept { length }));
         }
         let Some(&id) = rest.first() else { return Ok(None) };
-        let limit = match id {
-            id::BITFIELD => self.max_bitfield_length,
-            id::PIECE => self.max_piece_length,
-            _ => MAX_FRAME_LENGTH,
+        let (limit, frame) = match (id, fixed_length(id)) {
+            (_, Some(fixed)) if fixed == length => return Ok(Some(Frame::Kept { length })),
+            (id::BITFIELD, _) => (self.max_bitfield_length, Frame::Kept { length }),
+            (id::PIECE, _) => (self.max_piece_length, Frame::Kept { length }),
+            (id::EXTENDED, _) => (MAX_FRAME_LENGTH, Frame::Kept { length }),
+            // A PORT that is no port is no reason to part: the DHT is not spoken here.
+            (id::PORT, _) | (_, None) => (MAX_SKIPPED_LENGTH, Frame::Skipped { id, left: length - 1 }),
+            (_, Some(_)) => return Err(WireError::Malformed { id, length }),
         };
-        if length > limit { Err(WireError::TooLong { id, length }) } else { Ok(Some(length)) }
+        if length > limit { Err(WireError::TooLong { id, length }) } else { Ok(Some(frame)) }
     }
 }
 
@@ -236,27 +274,99 @@ mod tests {
         }
     }
 
+    /// What comes of a frame of `length` bytes for message `id` of which only the head arrives, however it is split.
+    fn of_head(id: u8, length: usize) -> Result<bool, WireError> {
+        let mut frame = u32::try_from(length).unwrap().to_be_bytes().to_vec();
+        frame.push(id);
+        let split_at = |split: usize| {
+            let mut decoder = decoder();
+            let first = decoder.next(&mut &frame[..split]).map(|message| message.is_some());
+            first.and_then(|_| decoder.next(&mut &frame[split..]).map(|message| message.is_some()))
+        };
+        let result = split_at(0);
+        assert!((0..=frame.len()).all(|split| split_at(split) == result), "{id} {length}");
+        result
+    }
+
     #[test]
     fn an_oversized_frame_is_refused_before_its_body_arrives() {
-        for (id, limit) in
-            [(5, 1 + BITFIELD_LENGTH), (7, 9 + 1024), (20, MAX_FRAME_LENGTH), (99, MAX_FRAME_LENGTH)]
-        {
-            let length = limit + 1;
-            let mut frame = u32::try_from(length).unwrap().to_be_bytes().to_vec();
-            frame.push(id);
-            for split in 0..=frame.len() {
-                let mut decoder = decoder();
-                let first = decoder.next(&mut &frame[..split]).map(|message| message.is_some());
-                let result =
-                    first.and_then(|_| decoder.next(&mut &frame[split..]).map(|message| message.is_some()));
-                assert_eq!(result, Err(WireError::TooLong { id, length }), "split at {split}");
+        let limits = [
+            (5, 1 + BITFIELD_LENGTH),
+            (7, 9 + 1024),
+            (9, MAX_SKIPPED_LENGTH),
+            (20, MAX_FRAME_LENGTH),
+            (99, MAX_SKIPPED_LENGTH),
+        ];
+        for (id, limit) in limits {
+            assert_eq!(of_head(id, limit), Ok(false), "{id}");
+            assert_eq!(of_head(id, limit + 1), Err(WireError::TooLong { id, length: limit + 1 }), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_one_length_is_malformed_before_its_body_arrives() {
+        for (right, ids) in [(1, [0, 1, 2, 3, 14, 15].as_slice()), (5, &[4, 13, 17]), (13, &[6, 8, 16])] {
+            for &id in ids {
+                for length in [1, 2, 4, 5, 6, 12, 13, 14, 60_000, u32::MAX as usize] {
+                    if length != right {
+                        assert_eq!(of_head(id, length), Err(WireError::Malformed { id, length }));
+                    }
+                }
             }
         }
     }
 
     #[test]
-    fn a_message_of_the_wrong_length_is_malformed() {
-        let result = decoder().next(&mut &[0, 0, 0, 2, 1, 0][..]).map(|message| message.is_some());
-        assert_eq!(result, Err(WireError::Malformed { id: 1, length: 2 }));
+    fn a_message_that_nobody_speaks_is_read_past_without_being_stored_and_reported_once() {
+        let frame = |id: u8, length: u32| {
+            let body = vec![0xaa; length as usize - 1];
+            [&length.to_be_bytes()[..], &[id], &body].concat()
+        };
+        let mut bytes = Vec::new();
+        let frames = [(21, 49), (22, 16_000), (23, 1), (9, 2), (9, 4), (99, 1 << 20)];
+        frames.iter().for_each(|&(id, length)| bytes.extend(frame(id, length)));
+        Message::Have(7).encode(&mut bytes);
+        for read in [1, 3, 5, 1_000, bytes.len()] {
+            let mut decoder = decoder();
+            let mut heard = Vec::new();
+            for mut input in bytes.chunks(read) {
+                while let Some(message) = decoder.next(&mut input).unwrap() {
+                    match message {
+                        Message::Unknown { id } => heard.push(id),
+                        other => assert_eq!(
+                            (other, heard.as_slice()),
+                            (Message::Have(7), &[21, 22, 23, 9, 9, 99][..])
+                        ),
+                    }
+                }
+                assert!(input.is_empty() && decoder.partial.capacity() <= 16, "{read}");
+            }
+            assert_eq!(heard.len(), 6, "{read}");
+        }
+    }
+
+    #[test]
+    fn a_frame_in_parts_takes_no_more_memory_than_it_needs_and_gives_it_back() {
+        let payload = vec![7; 40_000];
+        let mut bytes = Vec::new();
+        Message::Extended { id: 1, payload: &payload }.encode(&mut bytes);
+        let mut decoder = decoder();
+        for mut input in bytes[..bytes.len() - 1].chunks(9_999) {
+            assert_eq!(decoder.next(&mut input), Ok(None));
+            assert_eq!(decoder.partial.capacity(), bytes.len());
+        }
+        let mut end = &bytes[bytes.len() - 1..];
+        assert!(matches!(decoder.next(&mut end), Ok(Some(Message::Extended { id: 1, .. }))));
+        assert_eq!(decoder.next(&mut end), Ok(None));
+        assert_eq!(decoder.partial.capacity(), 0, "kept after a long frame");
+    }
+
+    #[test]
+    fn the_memory_for_a_short_frame_in_parts_is_kept() {
+        let mut decoder = decoder();
+        assert_eq!(decoder.next(&mut &[0, 0, 0, 5, 4, 0][..]), Ok(None));
+        assert_eq!(decoder.next(&mut &[0, 1, 2][..]), Ok(Some(Message::Have(258))));
+        assert_eq!(decoder.next(&mut &[][..]), Ok(None));
+        assert!(decoder.partial.capacity() >= 9);
     }
 }

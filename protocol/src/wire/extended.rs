@@ -1,21 +1,18 @@
 //! The handshake of the extension protocol (BEP 10): which extended messages a peer understands, and under what id.
 
-use std::collections::HashMap;
+use crate::bencode::{self, Value};
 
-use serde_bencode::value::Value;
-
-use crate::bencode;
+use super::dictionary::Dictionary;
 
 /// The id of the extended handshake among extended messages.
 pub const EXTENDED_HANDSHAKE_ID: u8 = 0;
 
-/// A bencoded dictionary of an extended message.
-pub(super) type Dictionary = HashMap<Vec<u8>, Value>;
-
-/// What a peer says in its extended handshake. Keys that are missing or of the wrong type are `None`.
+/// What a peer says in its extended handshake. Keys that are missing, or whose value is none they can have, are
+/// `None`. A peer may say it again at any time, and changes only what it mentions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ExtendedHandshake {
-    /// The id under which the peer wants `ut_metadata` messages (BEP 9).
+    /// The id under which the peer wants `ut_metadata` messages from now on (BEP 9). `Some(0)`: it wants none any
+    /// more, and 0 must never be used as the id of a message (it would be a handshake). `None`: as before.
     pub ut_metadata: Option<u8>,
     /// Bytes in the raw `info` dictionary (BEP 9).
     pub metadata_size: Option<u32>,
@@ -27,7 +24,7 @@ pub struct ExtendedHandshake {
     pub is_upload_only: bool,
 }
 
-/// A payload that is no extended handshake.
+/// A payload that is no extended message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExtendedError {
     /// It is not bencoded.
@@ -41,65 +38,41 @@ pub enum ExtendedError {
 impl ExtendedHandshake {
     /// The payload of the message, after its id.
     pub fn encode(&self) -> Vec<u8> {
-        let mut dictionary = HashMap::new();
-        let mut insert = |key: &str, value: Option<Value>| {
-            value.map(|value| dictionary.insert(key.as_bytes().to_vec(), value));
-        };
-        let extensions = self.ut_metadata.map(|id| (b"ut_metadata".to_vec(), Value::Int(id.into())));
-        insert("m", Some(Value::Dict(extensions.into_iter().collect())));
-        insert("metadata_size", self.metadata_size.map(|size| Value::Int(size.into())));
-        insert("reqq", self.request_queue.map(|count| Value::Int(count.into())));
-        insert("upload_only", self.is_upload_only.then_some(Value::Int(1)));
-        insert("v", self.client.as_ref().map(|client| Value::Bytes(client.clone().into_bytes())));
-        encode(Value::Dict(dictionary))
+        Dictionary::new()
+            .dictionary("m", Dictionary::new().integer_if("ut_metadata", self.ut_metadata))
+            .integer_if("metadata_size", self.metadata_size)
+            .integer_if("reqq", self.request_queue)
+            .integer_if("upload_only", self.is_upload_only.then_some(1))
+            .string_if("v", self.client.as_deref())
+            .finish()
     }
 
-    /// Reads the payload of the message, after its id.
+    /// Reads the payload of the message, after its id. Of a key given twice the last counts.
     ///
     /// # Errors
-    /// When it is not a bencoded dictionary.
+    /// When it is not a bencoded dictionary. Odd integers in it (leading zeros, too large) are read past.
     pub fn decode(payload: &[u8]) -> Result<Self, ExtendedError> {
-        let (dictionary, _) = decode(payload)?;
-        let number = |key: &str| match dictionary.get(key.as_bytes()) {
-            Some(Value::Int(number)) => u32::try_from(*number).ok(),
-            _ => None,
-        };
-        let ut_metadata = match dictionary.get(&b"m"[..]) {
-            Some(Value::Dict(extensions)) => match extensions.get(&b"ut_metadata"[..]) {
-                // Id 0 switches an extension off (BEP 10).
-                Some(Value::Int(id)) => u8::try_from(*id).ok().filter(|id| *id != 0),
-                _ => None,
-            },
-            _ => None,
-        };
-        let client = match dictionary.get(&b"v"[..]) {
-            Some(Value::Bytes(name)) => Some(String::from_utf8_lossy(name).into_owned()),
-            _ => None,
-        };
-        Ok(Self {
-            ut_metadata,
-            metadata_size: number("metadata_size"),
-            request_queue: number("reqq"),
-            client,
-            is_upload_only: number("upload_only") == Some(1),
-        })
+        let entries = Value::scan_leniently(payload)?.dictionary().ok_or(ExtendedError::Malformed)?;
+        let number = |value: Value<'_>| value.integer().and_then(|number| u32::try_from(number).ok());
+        let mut handshake = Self::default();
+        for (key, value) in entries {
+            match key {
+                b"m" => handshake.ut_metadata = ut_metadata(value),
+                b"metadata_size" => handshake.metadata_size = number(value),
+                b"reqq" => handshake.request_queue = number(value),
+                b"upload_only" => handshake.is_upload_only = number(value) == Some(1),
+                b"v" => handshake.client = value.string().map(|v| String::from_utf8_lossy(v).into_owned()),
+                _ => {}
+            }
+        }
+        Ok(handshake)
     }
 }
 
-/// Reads the dictionary at the front of `payload`, and what follows it.
-pub(super) fn decode(payload: &[u8]) -> Result<(Dictionary, &[u8]), ExtendedError> {
-    let length = bencode::scan(payload)?;
-    let (dictionary, rest) = payload.split_at(length);
-    match serde_bencode::from_bytes(dictionary) {
-        Ok(Value::Dict(dictionary)) => Ok((dictionary, rest)),
-        _ => Err(ExtendedError::Malformed),
-    }
-}
-
-/// Encodes a value of our own making; its keys come out sorted.
-pub(super) fn encode(value: Value) -> Vec<u8> {
-    // Encoding into memory a tree of integers, bytes and dictionaries has no way to fail.
-    serde_bencode::to_bytes(&value).unwrap_or_default()
+/// The id of `ut_metadata` in the dictionary of extensions.
+fn ut_metadata(extensions: Value<'_>) -> Option<u8> {
+    let (_, id) = extensions.dictionary()?.filter(|(key, _)| *key == b"ut_metadata").last()?;
+    u8::try_from(id.integer()?).ok()
 }
 
 #[cfg(test)]
@@ -135,9 +108,35 @@ mod tests {
     }
 
     #[test]
-    fn odd_types_and_an_extension_switched_off_are_read_past() {
-        let odd = b"d1:md11:ut_metadatai0ee13:metadata_size3:big4:reqqi-5e1:vi7ee";
-        assert_eq!(ExtendedHandshake::decode(odd), Ok(ExtendedHandshake::default()));
+    fn odd_values_are_read_past() {
+        for odd in [
+            b"d1:md11:ut_metadata1:3e13:metadata_size3:big4:reqqi-5e11:upload_onlyle1:vi7ee".as_slice(),
+            b"d1:md11:ut_metadatai256ee13:metadata_sizei4294967296e4:reqqi05e11:upload_onlyi01e1:vlee",
+            b"d1:md11:ut_metadatai-1ee13:metadata_sizei99999999999999999999e4:reqqi-0e1:vdee",
+            b"d1:md11:ut_metadatai03ee4:reqqlee",
+            b"d1:mi3e4:reqq0:e",
+        ] {
+            let handshake = ExtendedHandshake::decode(odd);
+            assert_eq!(handshake, Ok(ExtendedHandshake::default()), "{}", odd.escape_ascii());
+        }
+        let behind = ExtendedHandshake::decode(b"d1:ai007e1:md6:ut_pexi01e11:ut_metadatai3eee");
+        assert_eq!(behind, Ok(ExtendedHandshake { ut_metadata: Some(3), ..ExtendedHandshake::default() }));
+    }
+
+    #[test]
+    fn an_extension_switched_off_is_not_one_left_out() {
+        let ut_metadata = |payload: &[u8]| ExtendedHandshake::decode(payload).unwrap().ut_metadata;
+        assert_eq!(ut_metadata(b"d1:md11:ut_metadatai0eee"), Some(0));
+        assert_eq!(ut_metadata(b"d1:md11:ut_metadatai255eee"), Some(255));
+        assert_eq!(ut_metadata(b"d1:md6:ut_pexi1eee"), None);
+        assert_eq!(ut_metadata(b"de"), None);
+        let off = ExtendedHandshake { ut_metadata: Some(0), ..ExtendedHandshake::default() };
+        assert_eq!(off.encode(), b"d1:md11:ut_metadatai0eee");
+    }
+
+    #[test]
+    fn what_follows_the_dictionary_is_not_looked_at() {
+        assert_eq!(ExtendedHandshake::decode(b"deHTTP"), Ok(ExtendedHandshake::default()));
     }
 
     #[test]

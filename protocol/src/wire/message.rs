@@ -25,6 +25,19 @@ pub(super) mod id {
     pub(crate) const EXTENDED: u8 = 20;
 }
 
+/// Bytes in the frame of message `id`, the id included, where it is always the same; `None` for messages whose
+/// length varies, and for those that we do not speak.
+pub(super) fn fixed_length(id: u8) -> Option<usize> {
+    match id {
+        id::CHOKE | id::UNCHOKE | id::INTERESTED | id::NOT_INTERESTED => Some(1),
+        id::HAVE_ALL | id::HAVE_NONE => Some(1),
+        id::PORT => Some(3),
+        id::HAVE | id::SUGGEST | id::ALLOWED_FAST => Some(5),
+        id::REQUEST | id::CANCEL | id::REJECT => Some(13),
+        _ => None,
+    }
+}
+
 /// A message between two peers after their handshakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
@@ -74,7 +87,8 @@ pub enum Message<'a> {
         /// Everything after the id.
         payload: &'a [u8],
     },
-    /// A message of an extension that we do not speak.
+    /// A message of an extension that we do not speak (BEP 52 has 21 to 23), or one that has our id and is another's
+    /// (a PORT that is no port). It came to its end; what it said was read past.
     Unknown {
         /// Its id.
         id: u8,
@@ -108,7 +122,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Reads the body of a frame, what follows the length prefix; `None` when it has the wrong length for its id.
+    /// Reads the body of a frame, what follows the length prefix; `None` when it has the wrong length for its id, or
+    /// an id that we do not speak, whose frames never become a body.
     pub(super) fn decode(body: &'a [u8]) -> Option<Self> {
         let Some((&id, rest)) = body.split_first() else { return Some(Self::KeepAlive) };
         let plain = |message| rest.is_empty().then_some(message);
@@ -138,7 +153,7 @@ impl<'a> Message<'a> {
             id::REJECT => block(rest).map(Self::Reject),
             id::ALLOWED_FAST => number().map(Self::AllowedFast),
             id::EXTENDED => rest.split_first().map(|(&id, payload)| Self::Extended { id, payload }),
-            id => Some(Self::Unknown { id }),
+            _ => None,
         }
     }
 }
@@ -185,20 +200,60 @@ fn block(bytes: &[u8]) -> Option<Block> {
 mod tests {
     use super::*;
 
+    /// Every message with its bytes, in which no two fields are alike.
+    #[rustfmt::skip]
+    const GOLDEN: [(Message<'_>, &[u8]); 18] = {
+        const BLOCK: Block = Block { piece: 0x0102_0304, begin: 0x0506_0708, length: 0x090a_0b0c };
+        [
+            (Message::KeepAlive, &[0, 0, 0, 0]),
+            (Message::Choke, &[0, 0, 0, 1, 0]),
+            (Message::Unchoke, &[0, 0, 0, 1, 1]),
+            (Message::Interested, &[0, 0, 0, 1, 2]),
+            (Message::NotInterested, &[0, 0, 0, 1, 3]),
+            (Message::Have(0x0102_0304), &[0, 0, 0, 5, 4, 1, 2, 3, 4]),
+            (Message::Bitfield(&[0xf1, 0x80]), &[0, 0, 0, 3, 5, 0xf1, 0x80]),
+            (Message::Request(BLOCK), &[0, 0, 0, 13, 6, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            (
+                Message::Piece { piece: 0x0102_0304, begin: 0x0506_0708, data: &[21, 22, 23] },
+                &[0, 0, 0, 12, 7, 1, 2, 3, 4, 5, 6, 7, 8, 21, 22, 23],
+            ),
+            (Message::Cancel(BLOCK), &[0, 0, 0, 13, 8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            (Message::Port(0x1ae1), &[0, 0, 0, 3, 9, 0x1a, 0xe1]),
+            (Message::Suggest(0x0102_0304), &[0, 0, 0, 5, 13, 1, 2, 3, 4]),
+            (Message::HaveAll, &[0, 0, 0, 1, 14]),
+            (Message::HaveNone, &[0, 0, 0, 1, 15]),
+            (Message::Reject(BLOCK), &[0, 0, 0, 13, 16, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            (Message::AllowedFast(0x0102_0304), &[0, 0, 0, 5, 17, 1, 2, 3, 4]),
+            (Message::Extended { id: 3, payload: b"de" }, &[0, 0, 0, 4, 20, 3, b'd', b'e']),
+            (Message::Unknown { id: 21 }, &[0, 0, 0, 1, 21]),
+        ]
+    };
+
     #[test]
-    fn messages_look_as_the_specification_prints_them() {
-        let encoded = |message: Message<'_>| {
-            let mut out = Vec::new();
-            message.encode(&mut out);
-            out
-        };
-        assert_eq!(encoded(Message::KeepAlive), [0, 0, 0, 0]);
-        assert_eq!(encoded(Message::Unchoke), [0, 0, 0, 1, 1]);
-        assert_eq!(encoded(Message::Have(258)), [0, 0, 0, 5, 4, 0, 0, 1, 2]);
-        let request = Message::Request(Block { piece: 1, begin: 0x4000, length: 0x4000 });
-        assert_eq!(encoded(request), [0, 0, 0, 13, 6, 0, 0, 0, 1, 0, 0, 0x40, 0, 0, 0, 0x40, 0]);
-        assert_eq!(encoded(Message::HaveAll), [0, 0, 0, 1, 14]);
-        assert_eq!(encoded(Message::Extended { id: 0, payload: b"de" }), [0, 0, 0, 4, 20, 0, b'd', b'e']);
+    fn every_message_has_the_bytes_that_the_specifications_give_it() {
+        for (message, bytes) in GOLDEN {
+            let mut encoded = Vec::new();
+            message.encode(&mut encoded);
+            assert_eq!(encoded, bytes, "{message:?}");
+            let mut input = bytes;
+            let mut decoder = super::super::Decoder::new(16, 16);
+            assert_eq!(decoder.next(&mut input), Ok(Some(message)));
+            assert!(input.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_messages_of_one_length_are_known_by_it() {
+        for (message, bytes) in GOLDEN.into_iter().skip(1) {
+            let varies = matches!(
+                message,
+                Message::Bitfield(_)
+                    | Message::Piece { .. }
+                    | Message::Extended { .. }
+                    | Message::Unknown { .. }
+            );
+            assert_eq!(fixed_length(bytes[4]), (!varies).then_some(bytes.len() - 4), "{message:?}");
+        }
     }
 
     #[test]
@@ -212,9 +267,17 @@ mod tests {
 
     #[test]
     fn a_body_of_the_wrong_length_is_no_message() {
-        for body in
-            [&[0, 0][..], &[4, 0, 0, 0], &[4, 0, 0, 0, 0, 0], &[6; 12], &[6; 14], &[7; 8], &[9, 1], &[20]]
-        {
+        for body in [
+            &[0, 0][..],
+            &[4, 0, 0, 0],
+            &[4, 0, 0, 0, 0, 0],
+            &[6; 12],
+            &[6; 14],
+            &[7; 8],
+            &[9, 1],
+            &[20],
+            &[21],
+        ] {
             assert_eq!(Message::decode(body), None, "{body:?}");
         }
     }

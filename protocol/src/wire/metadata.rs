@@ -1,8 +1,9 @@
 //! Messages that carry the `info` dictionary from peer to peer (BEP 9).
 
-use serde_bencode::value::Value;
+use crate::bencode::Value;
 
-use super::extended::{self, ExtendedError};
+use super::ExtendedError;
+use super::dictionary::Dictionary;
 
 /// Bytes in a piece of metadata, but for the last.
 pub const METADATA_PIECE_LENGTH: usize = 16 * 1024;
@@ -36,43 +37,42 @@ pub enum MetadataMessage<'a> {
 impl<'a> MetadataMessage<'a> {
     /// The payload of the message, after its id.
     pub fn encode(&self) -> Vec<u8> {
-        let dictionary = |kind: i64, piece: u32, total_size: Option<u32>| {
-            let keys = [
-                Some(("msg_type", kind)),
-                Some(("piece", i64::from(piece))),
-                total_size.map(|size| ("total_size", i64::from(size))),
-            ];
-            let pairs = keys.into_iter().flatten();
-            extended::encode(Value::Dict(
-                pairs.map(|(key, value)| (key.as_bytes().to_vec(), Value::Int(value))).collect(),
-            ))
+        let (kind, piece, total_size) = match *self {
+            Self::Request { piece } => (0, piece, None),
+            Self::Data { piece, total_size, .. } => (1, piece, Some(total_size)),
+            Self::Reject { piece } => (2, piece, None),
+            Self::Unknown => (255, 0, None),
         };
-        match *self {
-            Self::Request { piece } => dictionary(0, piece, None),
-            Self::Data { piece, total_size, data } => {
-                let mut bytes = dictionary(1, piece, Some(total_size));
-                bytes.extend_from_slice(data);
-                bytes
-            }
-            Self::Reject { piece } => dictionary(2, piece, None),
-            Self::Unknown => dictionary(255, 0, None),
+        let dictionary = Dictionary::new().integer("msg_type", kind).integer("piece", piece);
+        let mut bytes = dictionary.integer_if("total_size", total_size).finish();
+        if let Self::Data { data, .. } = *self {
+            bytes.extend_from_slice(data);
         }
+        bytes
     }
 
-    /// Reads the payload of the message, after its id.
+    /// Reads the payload of the message, after its id. Of a key given twice the last counts.
     ///
     /// # Errors
-    /// When it is not a bencoded dictionary, or lacks what its kind must have.
+    /// When it does not begin with a bencoded dictionary, or lacks what its kind must have.
     pub fn decode(payload: &'a [u8]) -> Result<Self, ExtendedError> {
-        let (dictionary, data) = extended::decode(payload)?;
-        let number = |key: &str| match dictionary.get(key.as_bytes()) {
-            Some(Value::Int(number)) => u32::try_from(*number).map_err(|_| ExtendedError::Malformed),
-            _ => Err(ExtendedError::Malformed),
-        };
-        Ok(match number("msg_type")? {
-            0 => Self::Request { piece: number("piece")? },
-            1 => Self::Data { piece: number("piece")?, total_size: number("total_size")?, data },
-            2 => Self::Reject { piece: number("piece")? },
+        let dictionary = Value::scan_leniently(payload)?;
+        let data = &payload[dictionary.raw().len()..];
+        let (mut kind, mut piece, mut total_size) = (None, None, None);
+        for (key, value) in dictionary.dictionary().ok_or(ExtendedError::Malformed)? {
+            let slot = match key {
+                b"msg_type" => &mut kind,
+                b"piece" => &mut piece,
+                b"total_size" => &mut total_size,
+                _ => continue,
+            };
+            *slot = value.integer().and_then(|number| u32::try_from(number).ok());
+        }
+        let number = |slot: Option<u32>| slot.ok_or(ExtendedError::Malformed);
+        Ok(match number(kind)? {
+            0 => Self::Request { piece: number(piece)? },
+            1 => Self::Data { piece: number(piece)?, total_size: number(total_size)?, data },
+            2 => Self::Reject { piece: number(piece)? },
             _ => Self::Unknown,
         })
     }
@@ -96,7 +96,13 @@ mod tests {
     fn a_message_without_its_piece_is_malformed_and_one_from_the_future_is_unknown() {
         assert_eq!(MetadataMessage::decode(b"d8:msg_typei0ee"), Err(ExtendedError::Malformed));
         assert_eq!(MetadataMessage::decode(b"d8:msg_typei0e5:piecei-1ee"), Err(ExtendedError::Malformed));
+        assert_eq!(MetadataMessage::decode(b"d8:msg_typei1e5:piecei1ee"), Err(ExtendedError::Malformed));
+        assert_eq!(MetadataMessage::decode(b"d8:msg_typei00e5:piecei1ee"), Err(ExtendedError::Malformed));
+        assert_eq!(MetadataMessage::decode(b"le"), Err(ExtendedError::Malformed));
+        assert!(matches!(MetadataMessage::decode(b"d8:msg_typei0e"), Err(ExtendedError::Bencode(_))));
         assert_eq!(MetadataMessage::decode(b"d8:msg_typei9ee"), Ok(MetadataMessage::Unknown));
+        let unread = b"d1:xi007e8:msg_typei0e5:piecei1e10:total_sizei-1ee";
+        assert_eq!(MetadataMessage::decode(unread), Ok(MetadataMessage::Request { piece: 1 }));
     }
 
     proptest! {

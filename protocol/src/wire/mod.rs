@@ -4,12 +4,13 @@
 //! messages of BEP 9. Bytes become trusted types here; nothing behind this door parses again.
 
 mod decoder;
+mod dictionary;
 mod extended;
 mod handshake;
 mod message;
 mod metadata;
 
-pub use decoder::{Decoder, MAX_FRAME_LENGTH, WireError};
+pub use decoder::{Decoder, MAX_FRAME_LENGTH, MAX_SKIPPED_LENGTH, WireError};
 pub use extended::{EXTENDED_HANDSHAKE_ID, ExtendedError, ExtendedHandshake};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, HandshakeError, Reserved};
 pub use message::{Message, PIECE_HEADER_LENGTH, piece_header};

@@ -1,0 +1,55 @@
+//! How many blocks one peer gets at a time: as many as it takes quickly, so that a slow one pins little.
+
+use std::time::Duration;
+
+/// Most blocks in a batch. More do not save anything that can be measured, and would let one peer have the socket
+/// buffers to itself.
+const MAX_BLOCKS: usize = 64;
+/// Blocks in the first batch.
+const FIRST_BLOCKS: usize = 8;
+/// A batch that leaves within this time may be followed by one twice as long.
+const FAST: Duration = Duration::from_millis(250);
+/// After a batch that takes longer than this the next is half as long.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The length of a peer's next batch.
+#[derive(Debug)]
+pub(super) struct Pace {
+    blocks: usize,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { blocks: FIRST_BLOCKS }
+    }
+
+    /// Most blocks of the next batch.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    /// Notes that a batch took `time` to leave.
+    pub(super) fn note(&mut self, time: Duration) {
+        if time <= FAST {
+            self.blocks = (self.blocks * 2).min(MAX_BLOCKS);
+        } else if time > SLOW {
+            self.blocks = (self.blocks / 2).max(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fast_peer_gets_long_batches_and_a_slow_one_short_ones() {
+        let mut pace = Pace::new();
+        (0..10).for_each(|_| pace.note(FAST));
+        assert_eq!(pace.blocks(), MAX_BLOCKS);
+        pace.note(SLOW);
+        assert_eq!(pace.blocks(), MAX_BLOCKS, "neither fast nor slow");
+        (0..10).for_each(|_| pace.note(SLOW + FAST));
+        assert_eq!(pace.blocks(), 1);
+    }
+}
