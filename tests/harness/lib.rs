@@ -1,1 +1,21 @@
-//! The harness of the end-to-end tests.
+//! The harness of the end-to-end tests: real processes, real clients, and a small raw peer of its own.
+//!
+//! Nothing here waits for time to pass: every wait is for an event, has a deadline, and fails with what the
+//! process under test had said until then. Failures are panics, which the test runner catches.
+#![forbid(unsafe_code)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test is a panic")]
+
+pub mod bencode;
+pub mod btd;
+pub mod client;
+pub mod compare;
+pub mod download;
+pub mod folders;
+pub mod needs;
+pub mod netns;
+pub mod payload;
+pub mod process;
+pub mod sources;
+pub mod torrent;
+pub mod tracker;
+pub mod wire;

@@ -1,0 +1,86 @@
+//! The end-to-end tests: each starts the release btd and uses it from outside.
+//!
+//! A test whose needs the machine does not meet is reported as ignored, with a line `skipped NAME: REASON` that
+//! `tests/run` repeats at its end. It never counts as passed.
+#![forbid(unsafe_code)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test is a panic")]
+
+mod announce;
+mod clients;
+mod commands;
+mod inspect;
+mod peers;
+mod refusals;
+mod ring;
+mod serving;
+mod signals;
+mod swarm;
+mod truncate;
+mod verify;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use tests::needs::Need;
+use tests::{folders, netns};
+
+/// Tests that run at a time: most of them wait for btd most of the time.
+const PARALLEL_TESTS: usize = 8;
+
+/// One test.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    name: &'static str,
+    needs: &'static [Need],
+    run: fn(),
+}
+
+impl Case {
+    /// A test that needs nothing but btd.
+    const fn new(name: &'static str, run: fn()) -> Self {
+        Self { name, needs: &[], run }
+    }
+
+    /// The same test, which `needs` something of the machine.
+    const fn needs(self, needs: &'static [Need]) -> Self {
+        Self { needs, ..self }
+    }
+
+    fn into_trial(self, arguments: &Arguments) -> Trial {
+        let reason = self.needs.iter().find_map(|need| need.missing());
+        let is_wanted = arguments.filter.as_ref().is_none_or(|filter| self.name.contains(filter));
+        if let Some(reason) = reason.as_ref().filter(|_| is_wanted && !arguments.list) {
+            println!("skipped {}: {reason}", self.name);
+        }
+        let run = move || {
+            (self.run)();
+            Ok(())
+        };
+        Trial::test(self.name, run).with_ignored_flag(reason.is_some())
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(PARALLEL_TESTS);
+    folders::sweep();
+    netns::sweep();
+    let cases = [
+        // The longest first.
+        clients::CASES,
+        peers::CASES,
+        truncate::CASES,
+        announce::CASES,
+        commands::CASES,
+        inspect::CASES,
+        refusals::CASES,
+        ring::CASES,
+        serving::CASES,
+        signals::CASES,
+        verify::CASES,
+    ];
+    let trials = cases.concat().into_iter().map(|case| case.into_trial(&arguments)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    clients::clean();
+    conclusion.exit_code()
+}

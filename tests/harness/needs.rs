@@ -1,0 +1,100 @@
+//! What a test needs of the machine, and what to say when it is missing.
+
+use std::env;
+use std::panic;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::client::python;
+use crate::netns::Pair;
+
+/// Something a machine may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A program on the path.
+    Program(&'static str),
+    /// The Python package libtorrent in the tests' virtual environment.
+    Libtorrent,
+    /// The right to make network namespaces.
+    Namespaces,
+    /// The right to take away privileges, so that files can be unreadable even to root.
+    Unprivileged,
+}
+
+impl Need {
+    /// Why the need is not met, or `None` when it is.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Self::Program(name) => find(name).is_none().then(|| format!("{name} is not installed")),
+            Self::Libtorrent => libtorrent().clone(),
+            Self::Namespaces => namespaces().clone(),
+            Self::Unprivileged => unprivileged(),
+        }
+    }
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn libtorrent() -> &'static Option<String> {
+    static REASON: OnceLock<Option<String>> = OnceLock::new();
+    REASON.get_or_init(|| {
+        let works = succeeds(Command::new(python()).args(["-c", "import libtorrent"]));
+        (!works).then(|| format!("{} has no package libtorrent", python().display()))
+    })
+}
+
+fn namespaces() -> &'static Option<String> {
+    static REASON: OnceLock<Option<String>> = OnceLock::new();
+    REASON.get_or_init(|| {
+        if !nix::unistd::geteuid().is_root() {
+            return Some("network namespaces need root".to_owned());
+        }
+        if let Some(reason) = Need::Program("ip").missing() {
+            return Some(reason);
+        }
+        panic::catch_unwind(Pair::create)
+            .is_err()
+            .then(|| "network namespaces are not allowed here".to_owned())
+    })
+}
+
+fn unprivileged() -> Option<String> {
+    let mut command = unprivileged_command("true");
+    let works = succeeds(&mut command);
+    (!works).then(|| "setpriv cannot drop the privilege to read every file".to_owned())
+}
+
+/// A command that runs `program` without root's privilege to read every file.
+pub fn unprivileged_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.arg("--bounding-set=-dac_override,-dac_read_search").arg(program);
+    command
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named() {
+        assert_eq!(Need::Program("sh").missing(), None);
+        let reason = Need::Program("no-such-client").missing();
+        assert_eq!(reason.as_deref(), Some("no-such-client is not installed"));
+    }
+}
