@@ -11,21 +11,25 @@ use crate::args::InspectArgs;
 
 use super::{Failure, print_json, print_line, terminal, torrent_file};
 
-/// What a torrent says, as `--json` prints it.
+/// What a torrent or a magnet link says, as `--json` prints it. Null is what a link does not say.
 #[derive(Debug, Serialize)]
-struct TorrentReport<'a> {
+struct Report<'a> {
     info_hash: String,
-    name: &'a str,
-    length: u64,
-    piece_length: u32,
-    piece_count: u32,
-    files: Vec<FileReport>,
-    trackers: &'a [Vec<String>],
+    name: Option<&'a str>,
+    length: Option<u64>,
+    piece_length: Option<u32>,
+    piece_count: Option<u32>,
+    files: Option<Vec<FileReport>>,
+    /// In tiers.
+    trackers: Vec<Vec<&'a str>>,
     web_seeds: &'a [String],
-    private: bool,
+    private: Option<bool>,
     comment: Option<&'a str>,
     created_by: Option<&'a str>,
     creation_date: Option<i64>,
+    /// What only a link says.
+    #[serde(flatten)]
+    link: Option<LinkReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,14 +39,8 @@ struct FileReport {
     padding: bool,
 }
 
-/// What a magnet link says, as `--json` prints it.
 #[derive(Debug, Serialize)]
-struct MagnetReport<'a> {
-    info_hash: String,
-    name: Option<&'a str>,
-    length: Option<u64>,
-    trackers: Vec<Vec<&'a str>>,
-    web_seeds: &'a [String],
+struct LinkReport {
     peers: Vec<String>,
     /// Files to fetch (BEP 53), as ranges of indices, both ends included; null for all.
     select: Option<Vec<[usize; 2]>>,
@@ -66,39 +64,50 @@ fn is_magnet(what: &OsStr) -> bool {
     what.as_encoded_bytes().get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
 }
 
-fn torrent_report(metainfo: &Metainfo) -> TorrentReport<'_> {
-    let info = &metainfo.info;
+fn torrent_report(metainfo: &Metainfo) -> Report<'_> {
+    let (info, geometry) = (&metainfo.info, metainfo.info.geometry());
     let file = |file: &FileEntry| FileReport {
         path: file.path.to_string(),
         length: file.length,
         padding: file.kind == FileKind::Padding,
     };
-    TorrentReport {
+    Report {
         info_hash: info.info_hash().to_string(),
-        name: info.name(),
-        length: info.geometry().length(),
-        piece_length: info.geometry().piece_length(),
-        piece_count: info.geometry().piece_count(),
-        files: info.files().iter().map(file).collect(),
-        trackers: &metainfo.trackers,
+        name: Some(info.name()),
+        length: Some(geometry.length()),
+        piece_length: Some(geometry.piece_length()),
+        piece_count: Some(geometry.piece_count()),
+        files: Some(info.files().iter().map(file).collect()),
+        trackers: metainfo.trackers.iter().map(|tier| tier.iter().map(String::as_str).collect()).collect(),
         web_seeds: &metainfo.web_seeds,
-        private: info.is_private(),
+        private: Some(info.is_private()),
         comment: metainfo.comment.as_deref(),
         created_by: metainfo.created_by.as_deref(),
         creation_date: metainfo.creation_date,
+        link: None,
     }
 }
 
-fn magnet_report(magnet: &Magnet) -> MagnetReport<'_> {
-    let select = magnet.select.as_ref();
-    MagnetReport {
+fn magnet_report(magnet: &Magnet) -> Report<'_> {
+    let ranges = magnet.select.as_ref();
+    let link = LinkReport {
+        peers: magnet.peers.iter().map(ToString::to_string).collect(),
+        select: ranges.map(|ranges| ranges.iter().map(|range| [*range.start(), *range.end()]).collect()),
+    };
+    Report {
         info_hash: magnet.info_hash.to_string(),
         name: magnet.display_name.as_deref(),
         length: magnet.length,
+        piece_length: None,
+        piece_count: None,
+        files: None,
         trackers: magnet.trackers.iter().map(|tracker| vec![tracker.as_str()]).collect(),
         web_seeds: &magnet.web_seeds,
-        peers: magnet.peers.iter().map(ToString::to_string).collect(),
-        select: select.map(|ranges| ranges.iter().map(|range| [*range.start(), *range.end()]).collect()),
+        private: None,
+        comment: None,
+        created_by: None,
+        creation_date: None,
+        link: Some(link),
     }
 }
 

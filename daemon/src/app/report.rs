@@ -1,11 +1,35 @@
-//! What verifying found, in words.
+//! What several commands print: a torrent in short, and what verifying found, in words.
 
 use protocol::meta::Info;
+use serde::Serialize;
 
 use crate::storage::verify::{FileState, Verification};
 
 /// Most piece numbers that are spelled out for a person.
 const MAX_SHOWN_PIECES: usize = 8;
+
+/// A torrent in short, as the front of what `--json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary<'a> {
+    info_hash: String,
+    name: &'a str,
+    length: u64,
+    piece_length: u32,
+    piece_count: u32,
+}
+
+impl<'a> Summary<'a> {
+    pub(super) fn new(info: &'a Info) -> Self {
+        let geometry = info.geometry();
+        Self {
+            info_hash: info.info_hash().to_string(),
+            name: info.name(),
+            length: geometry.length(),
+            piece_length: geometry.piece_length(),
+            piece_count: geometry.piece_count(),
+        }
+    }
+}
 
 /// What a program calls the state of a file.
 pub(super) fn name(state: &FileState) -> &'static str {

@@ -14,6 +14,7 @@ use crate::args::SeedArgs;
 use crate::config::{SeedConfig, ServeConfig};
 use crate::sys::{interfaces, limits, listen, probe};
 
+use super::report::Summary;
 use super::server::Server;
 use super::source::{Ready, Source, check_distinct};
 use super::terminal::{self, StatusLine};
@@ -25,11 +26,8 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// What `--json` prints for each path.
 #[derive(Serialize)]
 struct Report<'a> {
-    info_hash: String,
-    name: &'a str,
-    length: u64,
-    piece_length: u32,
-    piece_count: u32,
+    #[serde(flatten)]
+    summary: Summary<'a>,
     magnet: String,
     listen: Vec<String>,
     torrent: Option<&'a Path>,
@@ -102,11 +100,7 @@ fn announcement(ready: &Ready, server: &Server, is_json: bool) -> Result<String,
         return Ok(magnet.to_string());
     }
     Ok(serde_json::to_string(&Report {
-        info_hash: info.info_hash().to_string(),
-        name: info.name(),
-        length: info.geometry().length(),
-        piece_length: info.geometry().piece_length(),
-        piece_count: info.geometry().piece_count(),
+        summary: Summary::new(info),
         magnet: magnet.to_string(),
         listen: server.addresses().iter().map(ToString::to_string).collect(),
         torrent: ready.file.as_deref(),
