@@ -1,8 +1,8 @@
 //! The serving side as a whole, in this process: real sockets, real files, a real ring.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use btd::app::Server;
 use btd::config::ServeConfig;
 use btd::storage::create::{Options, create};
+use btd::storage::lane::Lanes;
 use btd::storage::verify::verify;
 use btd::storage::{Torrent, scan};
 use protocol::geometry::{BLOCK_LENGTH, Block};
@@ -94,8 +95,12 @@ impl Peer {
                 }
             }
             let mut buffer = vec![0; 256 * 1024];
-            let length = self.stream.read(&mut buffer).ok().filter(|length| *length > 0)?;
-            buffer.truncate(length);
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(length) => buffer.truncate(length),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("waited for a message: {error}"),
+            }
             self.received = buffer;
         }
     }
@@ -198,29 +203,55 @@ fn files_of_all_sizes_are_served_through_one_open_file_at_a_time() {
     server.stop();
 }
 
+/// A torrent of two files with padding between, each of them shorter than a piece.
+fn padded(folder: &Path, a: &[u8], b: &[u8]) -> (Arc<Torrent>, Vec<u8>) {
+    const PIECE_LENGTH: usize = 32_768;
+    let padding = PIECE_LENGTH - a.len();
+    let payload = [a, &vec![0; padding], b].concat();
+    let hashes: Vec<u8> = payload.chunks(PIECE_LENGTH).flat_map(sha1_of).collect();
+    let files = format!(
+        "d6:lengthi{}e4:pathl1:aeed4:attr1:p6:lengthi{padding}e4:pathl4:.pad1:xeed6:lengthi{}e4:pathl1:bee",
+        a.len(),
+        b.len()
+    );
+    let front =
+        format!("d5:filesl{files}e4:name4:tree12:piece lengthi{PIECE_LENGTH}e6:pieces{}:", hashes.len());
+    let raw = [front.as_bytes(), &hashes, b"e"].concat();
+    let info = Arc::new(Info::parse(raw.into()).unwrap());
+    std::fs::create_dir(folder.join("tree")).unwrap();
+    std::fs::write(folder.join("tree/a"), a).unwrap();
+    std::fs::write(folder.join("tree/b"), b).unwrap();
+    let verification = verify(&info, folder, &AtomicU64::new(0));
+    assert!(verification.is_complete());
+    (Arc::new(verification.into_torrent(info)), payload)
+}
+
 #[test]
 fn padding_is_served_as_zeros_that_are_not_on_disk() {
+    // Long enough to be mapped, and short enough to be read into a buffer that has been used before.
+    for (a, b) in [(20_000, 30_000), (5_000, 7_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (torrent, payload) = padded(folder.path(), &noise(1, a), &noise(2, b));
+        let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+        for time in ["cold", "warm", "warm again"] {
+            assert!(download(&server, &torrent).unwrap() == payload, "{time}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_lane_lends_blocks_that_lie_on_no_device() {
     let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (noise(1, 20_000), noise(2, 30_000));
-    let mut payload = a.clone();
-    payload.resize(32_768, 0);
-    payload.extend(&b);
-    let hashes: Vec<u8> = payload.chunks(32_768).flat_map(sha1_of).collect();
-    let mut raw = b"d5:filesld6:lengthi20000e4:pathl1:aeed4:attr1:p6:lengthi12768e4:pathl4:.pad5:12768eed6:lengthi30000e\
-        4:pathl1:beee4:name4:tree12:piece lengthi32768e6:pieces40:"
-        .to_vec();
-    raw.extend(hashes);
-    raw.push(b'e');
-    let info = Arc::new(Info::parse(raw.into()).unwrap());
-    std::fs::create_dir(folder.path().join("tree")).unwrap();
-    std::fs::write(folder.path().join("tree/a"), a).unwrap();
-    std::fs::write(folder.path().join("tree/b"), b).unwrap();
-    let verification = verify(&info, folder.path(), &AtomicU64::new(0));
-    assert!(verification.is_complete());
-    let torrent = Arc::new(verification.into_torrent(info));
-    let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
-    assert!(download(&server, &torrent).unwrap() == payload);
-    server.stop();
+    let (torrent, _) = padded(folder.path(), &noise(1, 5_000), &noise(2, 7_000));
+    let lanes = Lanes::start(&[Arc::clone(&torrent)], 1).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let only_padding = Block { piece: 0, begin: BLOCK_LENGTH, length: BLOCK_LENGTH };
+    let with_file = Block { piece: 1, begin: 0, length: 7_000 };
+    for blocks in [&[only_padding][..], &[only_padding, with_file], &[with_file, only_padding]] {
+        let lease = runtime.block_on(lanes.fetch(&torrent, blocks)).unwrap();
+        assert_eq!(lease.block_count(), blocks.len());
+    }
 }
 
 fn sha1_of(bytes: &[u8]) -> [u8; 20] {

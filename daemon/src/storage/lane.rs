@@ -17,7 +17,7 @@ use super::buffer::Buffers;
 use super::file::FileError;
 use super::lease::Lease;
 use super::open::{OpenFile, OpenFiles};
-use super::torrent::{Torrent, TorrentError, in_memory};
+use super::torrent::{Lent, Torrent, TorrentError, in_memory};
 use super::watch::Watch;
 use super::window::{self, Windows};
 
@@ -103,15 +103,16 @@ impl Lanes {
         self.shared.files.is_quiet()
     }
 
-    /// Has `blocks` of `torrent`, which all begin on one device, fetched. Waits while the lane has as much on the
-    /// way as it may; a future that is dropped costs nothing more.
+    /// Has `blocks` of `torrent`, which all begin on one device or are padding, fetched. Waits while the lane has as
+    /// much on the way as it may; a future that is dropped costs nothing more.
     ///
     /// # Errors
     /// When they cannot be served.
     pub async fn fetch(&self, torrent: &Arc<Torrent>, blocks: &[Block]) -> Outcome {
-        let lane =
-            blocks.first().and_then(|block| torrent.lane_of(*block)).and_then(|id| self.lanes.get(&id));
-        let Some(lane) = lane else { return Err(LaneError::NoLane) };
+        let Some(id) = blocks.iter().find_map(|block| torrent.lane_of(*block)) else {
+            return lend_padding(torrent, blocks);
+        };
+        let Some(lane) = self.lanes.get(&id) else { return Err(LaneError::NoLane) };
         let length: u64 = blocks.iter().map(|block| u64::from(block.length)).sum();
         let wanted = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
         let wanted = wanted.clamp(MIN_JOB_CREDITS_KIB, LANE_CREDITS_KIB);
@@ -135,6 +136,13 @@ impl Lane {
         }
         Ok(Self { queue, credits: Arc::new(Semaphore::new(LANE_CREDITS_KIB as usize)) })
     }
+}
+
+/// Lends blocks that lie on no device, for which there is nothing to do.
+fn lend_padding(torrent: &Torrent, blocks: &[Block]) -> Outcome {
+    let mut lease = Lease::default();
+    let all_lent = blocks.iter().all(|block| torrent.lend(*block, 0, &mut lease) == Lent::Warm);
+    if all_lent { Ok(lease) } else { Err(LaneError::NoLane) }
 }
 
 fn run(shared: &Shared, jobs: &Receiver<Job>) {

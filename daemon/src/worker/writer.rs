@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -10,7 +11,7 @@ use protocol::geometry::Block;
 use protocol::peer::{Input, Output, PeerError};
 
 use crate::storage::window;
-use crate::storage::{Lease, Lent};
+use crate::storage::{Lease, Lent, Torrent};
 
 use super::batch::Batch;
 use super::connection::{Connection, Ended};
@@ -55,9 +56,9 @@ impl Writer<'_> {
         if !batch.is_empty() {
             batch = self.send(batch).await?;
         }
-        // Files of a torrent may lie on several devices, each with a lane of its own.
+        // Files of a torrent may lie on several devices, each with a lane of its own. Padding goes with any.
         let lane_of = |block: &Block| self.connection.torrent().and_then(|torrent| torrent.lane_of(*block));
-        for blocks in cold.chunk_by(|a, b| lane_of(a) == lane_of(b)) {
+        for blocks in cold.chunk_by(|a, b| lane_of(b).is_none() || lane_of(a) == lane_of(b)) {
             let lease = self.fetch(blocks).await?;
             batch.fill(blocks, lease);
             batch = self.send(batch).await?;
@@ -69,7 +70,8 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Fills `batch` with what the machine wants sent and is in memory; returns the blocks that are not.
+    /// Fills `batch` with what the machine wants sent and is in memory; returns the first block that is not, and all
+    /// that were asked for after it: clients take a block that overtakes others for a sign that those are lost.
     fn gather(&self, batch: &mut Batch) -> Result<Vec<Block>, PeerError> {
         let now = Instant::now();
         let now_s = window::seconds(now);
@@ -80,10 +82,11 @@ impl Writer<'_> {
                 Output::Find(info_hash) => self.connection.attach(self.context.registry.get(&info_hash))?,
                 Output::Control(bytes) => batch.push_control(&bytes),
                 Output::Serve(block) => {
-                    let torrent = self.connection.torrent();
-                    match torrent.map(|torrent| torrent.lend(block, now_s, batch.lease())) {
-                        Some(Lent::Warm) => batch.push_block(block),
-                        _ => cold.push(block),
+                    let lend = |torrent: &Arc<Torrent>| torrent.lend(block, now_s, batch.lease());
+                    if cold.is_empty() && self.connection.torrent().map(lend) == Some(Lent::Warm) {
+                        batch.push_block(block);
+                    } else {
+                        cold.push(block);
                     }
                 }
             }
