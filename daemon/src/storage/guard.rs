@@ -8,10 +8,11 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
 
 use nix::libc::{self, c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::mapping::Mapping;
 
@@ -80,10 +81,16 @@ impl Drop for Watched {
     }
 }
 
+/// Bytes in a page, for the handler, which may not ask.
+static PAGE_LENGTH: AtomicUsize = AtomicUsize::new(4_096);
+
 /// Installs the handler, once for the process; whether it is there.
 fn install() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
     *INSTALLED.get_or_init(|| {
+        if let Ok(Some(length)) = sysconf(SysconfVar::PAGE_SIZE) {
+            PAGE_LENGTH.store(usize::try_from(length).unwrap_or(4_096), Ordering::Relaxed);
+        }
         // On the alternate stack where a thread has one, as std's own handlers are.
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
         let action = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
@@ -112,8 +119,7 @@ extern "C" fn handle(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
 
 /// Puts zero pages from the page of `address` to `end`; false when the kernel refuses.
 fn cover(address: usize, end: usize) -> bool {
-    // SAFETY: asks for a constant.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4_096);
+    let page = PAGE_LENGTH.load(Ordering::Relaxed);
     let start = address / page * page;
     let length = end.div_ceil(page) * page - start;
     // SAFETY: the pages lie in a mapping that this thread is reading, holds, and shares with nobody; replacing them
