@@ -128,7 +128,8 @@ impl OpenFiles {
     }
 
     /// How many files are open or wait to be closed.
-    pub fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         let state = self.lock();
         state.recent.len() + state.retired.len()
     }
