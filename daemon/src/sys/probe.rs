@@ -51,6 +51,7 @@ pub fn io_uring() -> Result<(), ProbeError> {
     let needed = [
         ("ACCEPT", opcode::Accept::CODE),
         ("POLL_ADD", opcode::PollAdd::CODE),
+        ("READ", opcode::Read::CODE),
         ("RECV", opcode::Recv::CODE),
         ("SENDMSG", opcode::SendMsg::CODE),
     ];

@@ -1,4 +1,4 @@
-//! The only door to raw operations of the ring: poll, receive, send.
+//! The only door to raw operations of the ring: poll, receive, send, and the clock.
 //!
 //! tokio-uring offers any one-shot operation through [`UnsubmittedOneshot`], whose constructor is safe although it
 //! takes pointers; here each is built together with what it points to. The socket and the memory travel with the
@@ -14,6 +14,7 @@ use nix::libc;
 use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::batch::Batch;
+use super::clock::Clock;
 
 /// Waits until `socket` has something to read, or has ended.
 ///
@@ -51,6 +52,16 @@ pub(super) async fn receive<S: AsRawFd + 'static>(
         .build();
     let (result, (_, buffer)) = submit(entry, (Rc::clone(socket), buffer)).await;
     (result, buffer)
+}
+
+/// Waits for the next tick of `clock`.
+///
+/// # Errors
+/// When the clock cannot be read.
+pub(super) async fn tick(clock: &Rc<Clock>) -> io::Result<()> {
+    let mut count = Box::new([0_u8; 8]);
+    let entry = opcode::Read::new(types::Fd(clock.as_raw_fd()), count.as_mut_ptr(), 8).build();
+    submit(entry, (Rc::clone(clock), count)).await.0.map(drop)
 }
 
 /// Sends as much of `batch`, which is sealed, as the socket takes now; does not wait. So what is read from a mapping

@@ -20,8 +20,10 @@ use crate::sys::probe::{self, ProbeError};
 
 use super::accept;
 use super::buffers::Buffers;
+use super::clock::Clock;
 use super::connection::{Connection, Ended};
 use super::counters::Counters;
+use super::ring;
 
 /// Operations that can be handed to the kernel at once; more are handed over in turns.
 const RING_ENTRIES: u32 = 1_024;
@@ -64,6 +66,9 @@ pub enum WorkerError {
     /// It got no ring.
     #[error(transparent)]
     Ring(#[from] ProbeError),
+    /// It got no clock.
+    #[error("cannot make a timer: {0}")]
+    Clock(io::Error),
     /// It got no thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -114,6 +119,7 @@ impl Drop for Place {
 /// When it gets no thread or no ring.
 pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Result<Worker, WorkerError> {
     let counters = Arc::new(Counters::default());
+    let clock = Clock::start(TICK).map_err(WorkerError::Clock)?;
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let of_thread = Arc::clone(&counters);
     let thread = std::thread::Builder::new()
@@ -130,7 +136,7 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
             };
             let _ = ready.send(result);
             let Some(runtime) = runtime else { return };
-            if !runtime.block_on(run(listeners, shared, of_thread)) {
+            if !runtime.block_on(run(listeners, shared, of_thread, clock)) {
                 // Operations are still under way. Dropping the runtime would wait for them, or free memory that the
                 // kernel is using; the process is about to end, which does neither.
                 std::mem::forget(runtime);
@@ -145,7 +151,7 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
 }
 
 /// Runs the worker until it is told to stop; whether all connections have ended by then.
-async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters>) -> bool {
+async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters>, clock: Clock) -> bool {
     let context = Rc::new(Context {
         our_id: shared.our_id,
         registry: shared.registry,
@@ -164,7 +170,7 @@ async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters
         let listener = tokio_uring::net::TcpListener::from_std(listener);
         accepting.push(tokio_uring::spawn(accept::run(Rc::clone(&context), listener)));
     }
-    keep_time(&context, shared.stop).await;
+    keep_time(&context, &Rc::new(clock), shared.stop).await;
     context.is_stopping.set(true);
     for listener in &kept {
         // Ends the accept that is under way.
@@ -180,17 +186,19 @@ async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters
 }
 
 /// Lets time pass for every connection, until told to stop.
-async fn keep_time(context: &Context, mut stop: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn keep_time(context: &Context, clock: &Rc<Clock>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            _ = ticks.tick() => {
+            result = ring::tick(clock) => {
+                if let Err(error) = result {
+                    tracing::error!("a worker has lost its clock: {error}");
+                    return;
+                }
                 let now = Instant::now();
                 context.connections.borrow().iter().for_each(|(_, connection)| connection.tick(now));
             }
-            // Whoever could tell us to stop being gone means the same.
-            _ = stop.wait_for(|stop| *stop) => return,
+            // Whoever could tell us to stop being gone means the same. The tick under way is of no use any more.
+            _ = stop.wait_for(|stop| *stop) => return clock.end(),
         }
     }
 }
