@@ -65,7 +65,7 @@ impl fmt::Debug for InfoHash {
 }
 
 /// A peer's name for itself (BEP 20): 20 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId([u8; 20]);
 
 impl PeerId {

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod announce;
 pub mod bencode;
 pub mod bitfield;
 pub mod geometry;
 pub mod id;
 pub mod meta;
 pub mod peer;
+pub mod piece_set;
+pub mod swarm;
 pub mod wire;

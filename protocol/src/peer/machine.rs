@@ -4,35 +4,27 @@
 
 use std::time::Instant;
 
-use crate::id::PeerId;
-use crate::wire::{
-    Decoder, EXTENDED_HANDSHAKE_ID, ExtendedHandshake, HANDSHAKE_LENGTH, Handshake, Message, MetadataMessage,
-    Reserved,
-};
+use crate::id::InfoHash;
+use crate::wire::{HANDSHAKE_LENGTH, Handshake, Message, Reserved};
 
-use super::metadata::MetadataQueue;
-use super::serving::Serving;
+use super::event::{Arrival, Event};
+use super::talk::Talk;
 use super::{
-    HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Input, KEEP_ALIVE_INTERVAL, MAX_QUEUED_REQUESTS, MAX_WAITING_CONTROL,
-    Output, PeerError, STALL_TIMEOUT, TorrentView, UNINTERESTED_TIMEOUT,
+    Found, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, Identity, Input, KEEP_ALIVE_INTERVAL, MAX_WAITING_CONTROL, Order,
+    Output, PeerError, STALL_TIMEOUT, UNINTERESTED_TIMEOUT,
 };
 
-/// The extended id under which we want `ut_metadata` messages.
-const OUR_UT_METADATA: u8 = 1;
-/// How we name ourselves in the extended handshake.
-const CLIENT: &str = concat!("btd ", env!("CARGO_PKG_VERSION"));
-
-/// A connection that a peer opened to us.
+/// A connection to a peer, opened by either end.
 #[derive(Debug)]
 pub struct Machine {
-    our_id: PeerId,
+    ours: Identity,
     course: Course,
     /// Messages that wait for the socket; they go before any block.
     control: Vec<u8>,
     started_at: Instant,
     heard_at: Instant,
     sent_at: Instant,
-    /// When the peer was last interested, or was served.
+    /// When either end last wanted something of the other, or the peer was served.
     wanted_at: Instant,
     /// Whether a block is among what the socket has yet to take.
     is_block_waiting: bool,
@@ -43,20 +35,33 @@ pub struct Machine {
 /// How far a connection has come.
 #[derive(Debug)]
 enum Course {
-    /// The handshake is not here as a whole.
-    Greeting { received: Vec<u8> },
-    /// We know what the peer came for, and wait to hear whether we have it. `received` goes on after the handshake.
-    Finding { handshake: Handshake, is_asked: bool, received: Vec<u8> },
+    /// The peer's handshake is not here as a whole. `asked_for` is the torrent that we came for, if we did.
+    Greeting { received: Vec<u8>, asked_for: Option<InfoHash> },
+    /// We know what the connection is for, and wait to hear whether we have it. `received` goes on after the
+    /// handshake.
+    Finding { handshake: Handshake, has_greeted: bool, is_asked: bool, received: Vec<u8> },
     /// Messages.
-    Talking { decoder: Decoder, serving: Serving, metadata: MetadataQueue },
+    Talking(Box<Talk>),
 }
 
 impl Machine {
-    /// A connection that was accepted at `now`. `our_id` is what we call ourselves.
-    pub fn accepted(our_id: PeerId, now: Instant) -> Self {
+    /// A connection that a peer opened to us at `now`.
+    pub fn accepted(ours: Identity, now: Instant) -> Self {
+        Self::new(ours, Course::Greeting { received: Vec::new(), asked_for: None }, now)
+    }
+
+    /// A connection that we opened at `now` to a peer of `info_hash`.
+    pub fn dialled(ours: Identity, info_hash: InfoHash, now: Instant) -> Self {
+        let course = Course::Greeting { received: Vec::new(), asked_for: Some(info_hash) };
+        let mut machine = Self::new(ours, course, now);
+        machine.greet(info_hash);
+        machine
+    }
+
+    fn new(ours: Identity, course: Course, now: Instant) -> Self {
         Self {
-            our_id,
-            course: Course::Greeting { received: Vec::new() },
+            ours,
+            course,
             control: Vec::new(),
             started_at: now,
             heard_at: now,
@@ -67,7 +72,8 @@ impl Machine {
         }
     }
 
-    /// Takes in what happened at `now`; then drain [`Machine::poll_output`].
+    /// Takes in what happened at `now`; then drain [`Machine::poll_output`], [`Machine::take_events`] and
+    /// [`Machine::take_arrivals`].
     ///
     /// # Errors
     /// When the connection must end.
@@ -75,9 +81,10 @@ impl Machine {
         match input {
             Input::Received(bytes) => {
                 self.heard_at = now;
-                self.receive(bytes)
+                self.receive(bytes, now)
             }
-            Input::Torrent(torrent) => self.begin(torrent),
+            Input::Found(found) => self.begin(found, now),
+            Input::Order(order) => self.obey(order, now),
             Input::Sent { is_all } => {
                 self.sent_at = now;
                 if self.is_block_waiting {
@@ -100,17 +107,18 @@ impl Machine {
                 *is_asked = true;
                 return Some(Output::Find(handshake.info_hash));
             }
-            Course::Talking { serving, metadata, .. } => {
-                if self.control.is_empty() {
-                    metadata.answer(&serving.torrent().info, &mut self.control);
+            Course::Talking(talk) if self.control.is_empty() => {
+                let dialogue = &mut talk.dialogue;
+                if let Some(torrent) = dialogue.serving.torrent() {
+                    dialogue.metadata.answer(&torrent.info, &mut self.control);
                 }
-                if self.control.is_empty() {
-                    serving.next_block().map(Output::Serve)
-                } else {
-                    Some(Output::Control(std::mem::take(&mut self.control)))
-                }
+                if self.control.is_empty() { dialogue.serving.next_block().map(Output::Serve) } else { None }
             }
-            Course::Greeting { .. } | Course::Finding { .. } => None,
+            _ => None,
+        };
+        let output = match self.control.is_empty() {
+            true => output,
+            false => Some(Output::Control(std::mem::take(&mut self.control))),
         };
         if let Some(output) = &output {
             self.is_block_waiting |= matches!(output, Output::Serve(_));
@@ -119,15 +127,37 @@ impl Machine {
         output
     }
 
+    /// What the swarm must know, in order, since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        match &mut self.course {
+            Course::Talking(talk) => std::mem::take(&mut talk.dialogue.events),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The blocks that came in since the last call. Data that is not gathered lies in the bytes of the last
+    /// [`Input::Received`].
+    pub fn take_arrivals(&mut self) -> Vec<Arrival> {
+        match &mut self.course {
+            Course::Talking(talk) => std::mem::take(&mut talk.dialogue.arrivals),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the peer may be read: not while its torrent is looked up, while it leaves our answers unread, or while
     /// as many of its requests wait as we queue.
     pub fn wants_input(&self) -> bool {
         let has_room = match &self.course {
             Course::Greeting { .. } => true,
             Course::Finding { .. } => false,
-            Course::Talking { serving, .. } => serving.has_room(),
+            Course::Talking(talk) => talk.dialogue.serving.has_room(),
         };
         has_room && self.control.len() < MAX_WAITING_CONTROL
+    }
+
+    /// Whether blocks are on their way to us, so that much is to be read at a time.
+    pub fn expects_blocks(&self) -> bool {
+        matches!(&self.course, Course::Talking(talk) if talk.dialogue.requesting.is_waiting())
     }
 
     /// Whether a small message waits for [`Machine::poll_output`]: time alone brings nothing else to send.
@@ -135,76 +165,75 @@ impl Machine {
         !self.control.is_empty()
     }
 
-    fn receive(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+    fn greet(&mut self, info_hash: InfoHash) {
+        let handshake = Handshake { reserved: Reserved::ours(), info_hash, peer_id: self.ours.peer_id };
+        self.control.extend_from_slice(&handshake.encode());
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) -> Result<(), PeerError> {
         match &mut self.course {
-            Course::Greeting { received } => {
+            Course::Greeting { received, asked_for } => {
                 received.extend_from_slice(bytes);
                 let Some(handshake) = Handshake::decode(received)? else { return Ok(()) };
-                if handshake.peer_id == self.our_id {
+                if handshake.peer_id == self.ours.peer_id {
                     return Err(PeerError::Ourselves);
                 }
-                let received = std::mem::take(received);
-                self.course = Course::Finding { handshake, is_asked: false, received };
+                if asked_for.is_some_and(|info_hash| info_hash != handshake.info_hash) {
+                    return Err(PeerError::OtherTorrent(handshake.info_hash));
+                }
+                let (received, has_greeted) = (std::mem::take(received), asked_for.is_some());
+                self.course = Course::Finding { handshake, has_greeted, is_asked: false, received };
                 Ok(())
             }
             Course::Finding { received, .. } => {
                 received.extend_from_slice(bytes);
                 Ok(())
             }
-            Course::Talking { decoder, serving, metadata } => {
-                let mut input = bytes;
-                while let Some(message) = decoder.next(&mut input)? {
-                    handle_message(serving, metadata, message, &mut self.control)?;
-                }
-                Ok(())
-            }
+            Course::Talking(talk) => talk.receive(bytes, now, &mut self.control),
         }
     }
 
     /// Answers the handshake, says what we have, and goes through what the peer sent meanwhile.
-    fn begin(&mut self, torrent: Option<TorrentView>) -> Result<(), PeerError> {
-        let Course::Finding { handshake, received, .. } = &mut self.course else { return Ok(()) };
-        let (handshake, received) = (*handshake, std::mem::take(received));
-        let torrent = torrent.ok_or(PeerError::UnknownTorrent(handshake.info_hash))?;
-        let ours =
-            Handshake { reserved: Reserved::ours(), info_hash: handshake.info_hash, peer_id: self.our_id };
-        self.control.extend_from_slice(&ours.encode());
-        if handshake.reserved.has_extended() {
-            self.introduce(&torrent);
+    fn begin(&mut self, found: Found, now: Instant) -> Result<(), PeerError> {
+        let Course::Finding { handshake, has_greeted, received, .. } = &mut self.course else {
+            return Ok(());
+        };
+        let (handshake, has_greeted, received) = (*handshake, *has_greeted, std::mem::take(received));
+        let torrent = match found {
+            Found::Nothing => return Err(PeerError::UnknownTorrent(handshake.info_hash)),
+            Found::InfoHash => None,
+            Found::Torrent(torrent) => Some(torrent),
+        };
+        if !has_greeted {
+            self.greet(handshake.info_hash);
         }
-        let serving = Serving::new(torrent, handshake.reserved.has_fast());
-        serving.announce_have(&mut self.control);
-        let decoder = Decoder::new(serving.piece_count(), 0);
-        self.course = Course::Talking { decoder, serving, metadata: MetadataQueue::default() };
-        self.receive(&received[HANDSHAKE_LENGTH..])
+        let talk = Talk::new(&self.ours, &handshake, torrent, now, &mut self.control);
+        self.course = Course::Talking(Box::new(talk));
+        self.receive(&received[HANDSHAKE_LENGTH..], now)
     }
 
-    /// Our extended handshake (BEP 10).
-    fn introduce(&mut self, torrent: &TorrentView) {
-        let handshake = ExtendedHandshake {
-            ut_metadata: Some(OUR_UT_METADATA),
-            metadata_size: u32::try_from(torrent.info.raw().len()).ok(),
-            request_queue: u32::try_from(MAX_QUEUED_REQUESTS).ok(),
-            client: Some(CLIENT.to_owned()),
-            is_upload_only: torrent.have.is_complete(),
-        };
-        let payload = handshake.encode();
-        Message::Extended { id: EXTENDED_HANDSHAKE_ID, payload: &payload }.encode(&mut self.control);
+    fn obey(&mut self, order: Order, now: Instant) -> Result<(), PeerError> {
+        match (&mut self.course, order) {
+            (Course::Talking(talk), order) => talk.obey(order, now, &mut self.control),
+            (_, Order::Close(parting)) => Err(PeerError::Parted(parting)),
+            _ => Ok(()),
+        }
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), PeerError> {
         let since = |then: Instant| now.saturating_duration_since(then);
-        let Course::Talking { serving, .. } = &self.course else {
+        let Course::Talking(talk) = &mut self.course else {
             let is_late = since(self.started_at) >= HANDSHAKE_TIMEOUT;
             return if is_late { Err(PeerError::HandshakeTimeout) } else { Ok(()) };
         };
+        talk.tick(now, &mut self.control);
         if let Some(waiting_since) = self.waiting_since {
             return if since(waiting_since) >= STALL_TIMEOUT { Err(PeerError::Stalled) } else { Ok(()) };
         }
         if since(self.heard_at) >= IDLE_TIMEOUT {
             return Err(PeerError::Idle);
         }
-        if serving.is_interested {
+        if talk.dialogue.serving.is_interested || talk.dialogue.is_interested {
             self.wanted_at = now;
         } else if since(self.wanted_at) >= UNINTERESTED_TIMEOUT {
             return Err(PeerError::Uninterested);
@@ -213,63 +242,5 @@ impl Machine {
             Message::KeepAlive.encode(&mut self.control);
         }
         Ok(())
-    }
-}
-
-/// One message of a peer. Answers that are not blocks go to `control`.
-fn handle_message(
-    serving: &mut Serving,
-    metadata: &mut MetadataQueue,
-    message: Message<'_>,
-    control: &mut Vec<u8>,
-) -> Result<(), PeerError> {
-    match message {
-        Message::KeepAlive
-        | Message::Choke
-        | Message::Unchoke
-        | Message::Port(_)
-        | Message::Unknown { .. } => Ok(()),
-        Message::Interested | Message::NotInterested => {
-            serving.set_interested(message == Message::Interested, control);
-            Ok(())
-        }
-        Message::Have(piece) => serving.check_piece(piece),
-        Message::Bitfield(bits) => serving.check_bitfield(bits),
-        Message::HaveAll | Message::HaveNone => serving.check_fast(),
-        Message::Suggest(piece) | Message::AllowedFast(piece) => {
-            serving.check_fast()?;
-            serving.check_piece(piece)
-        }
-        Message::Request(block) => serving.request(block, control),
-        Message::Cancel(block) => serving.cancel(block, control),
-        Message::Piece { .. } => Err(PeerError::Unasked),
-        Message::Reject(_) => serving.check_fast().and(Err(PeerError::Unasked)),
-        Message::Extended { id, payload } => {
-            handle_extended(serving, metadata, id, payload, control);
-            Ok(())
-        }
-    }
-}
-
-/// A message of the extension protocol. One that cannot be read is passed over: its frame was whole.
-fn handle_extended(
-    serving: &Serving,
-    metadata: &mut MetadataQueue,
-    id: u8,
-    payload: &[u8],
-    control: &mut Vec<u8>,
-) {
-    match id {
-        EXTENDED_HANDSHAKE_ID => {
-            if let Ok(handshake) = ExtendedHandshake::decode(payload) {
-                metadata.set_peer_id(handshake.ut_metadata);
-            }
-        }
-        OUR_UT_METADATA => {
-            if let Ok(MetadataMessage::Request { piece }) = MetadataMessage::decode(payload) {
-                metadata.request(piece, &serving.torrent().info, control);
-            }
-        }
-        _ => {}
     }
 }

@@ -25,9 +25,15 @@ impl MetadataQueue {
         }
     }
 
+    /// The id under which the peer wants `ut_metadata` messages, if it does.
+    pub(super) fn peer_id(&self) -> Option<u8> {
+        self.peer_id
+    }
+
     /// Queues a request, or turns it down when there is no such piece.
-    pub(super) fn request(&mut self, piece: u32, info: &Info, control: &mut Vec<u8>) {
-        if (piece as usize) < info.raw().len().div_ceil(METADATA_PIECE_LENGTH) {
+    pub(super) fn request(&mut self, piece: u32, info: Option<&Info>, control: &mut Vec<u8>) {
+        let count = info.map_or(0, |info| info.raw().len().div_ceil(METADATA_PIECE_LENGTH));
+        if (piece as usize) < count {
             self.pieces.insert(piece);
         } else if let Some(id) = self.peer_id {
             Message::Extended { id, payload: &MetadataMessage::Reject { piece }.encode() }.encode(control);

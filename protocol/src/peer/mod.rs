@@ -1,11 +1,17 @@
 //! One connection to a peer, without its socket: bytes in, outputs out.
 //!
-//! The worker feeds [`Machine::handle_input`] with what it read and with ticks of its clock, and drains
-//! [`Machine::poll_output`] whenever its socket takes more. An error ends that one connection.
+//! The worker feeds [`Machine::handle_input`] with what it read, with ticks of its clock and with [`Order`]s of the
+//! swarm, drains [`Machine::poll_output`] whenever its socket takes more, and hands on [`Event`]s to the swarm and
+//! [`Arrival`]s to storage. An error ends that one connection.
 
+mod early;
+mod event;
 mod machine;
 mod metadata;
+mod order;
+mod requesting;
 mod serving;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -14,11 +20,13 @@ use std::time::Duration;
 
 use crate::bitfield::HaveBits;
 use crate::geometry::Block;
-use crate::id::InfoHash;
+use crate::id::{InfoHash, PeerId};
 use crate::meta::Info;
 use crate::wire::{HandshakeError, WireError};
 
+pub use event::{Arrival, Data, Event, Introduction};
 pub use machine::Machine;
+pub use order::{Order, Parting};
 
 /// Requests of one peer that wait before it is no longer read, and what we announce as `reqq` (BEP 10). 2,000 blocks
 /// are 31 MiB on the way, enough for 10 Gbit/s over 25 ms.
@@ -28,6 +36,17 @@ pub const MAX_QUEUED_REQUESTS: usize = 2_000;
 pub const MAX_USELESS_MESSAGES: u32 = 4_000;
 /// Bytes of small messages that may wait for the socket; beyond that the peer is not read until it reads.
 pub const MAX_WAITING_CONTROL: usize = 32 * 1024;
+
+/// Requests of ours that may be on their way to one peer: 32 MiB, as much as a peer may be behind with its own.
+pub const MAX_REQUESTS: u32 = 2_000;
+/// Requests of ours that are on their way to the slowest peer that keeps its side: one to answer, one to follow.
+pub const MIN_REQUESTS: u32 = 2;
+/// Pieces that a peer may allow us while it chokes us: BEP 6 has peers allow ten or so.
+pub const MAX_ALLOWED_FAST: usize = 64;
+/// How long a peer may leave our requests unanswered before it keeps but one of them.
+pub const SNUB_TIME: Duration = Duration::from_secs(30);
+/// How long a request may stay unanswered before it is given up.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a peer may take over its handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,13 +68,35 @@ pub struct TorrentView {
     pub have: Arc<HaveBits>,
 }
 
+/// What we say of ourselves in handshakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// What we call ourselves.
+    pub peer_id: PeerId,
+    /// Where peers can connect to us, for them to tell others.
+    pub listen_port: Option<u16>,
+}
+
+/// What is known of the torrent that a peer came for.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// It is not here.
+    Nothing,
+    /// It is here, but for its metadata.
+    InfoHash,
+    /// It is here.
+    Torrent(TorrentView),
+}
+
 /// What happens to a connection.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// Bytes were read.
     Received(&'a [u8]),
-    /// The answer to [`Output::Find`]; `None` when we do not have that torrent.
-    Torrent(Option<TorrentView>),
+    /// The answer to [`Output::Find`].
+    Found(Found),
+    /// The swarm decided something. Before the handshakes are done there is nobody to obey it.
+    Order(Order),
     /// Some of what the outputs asked for was taken by the socket; `is_all` when nothing is left of it.
     Sent {
         /// Whether the socket has taken everything.
@@ -68,7 +109,7 @@ pub enum Input<'a> {
 /// What a connection wants done. What is to be sent must reach the wire in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Look this torrent up and answer with [`Input::Torrent`]. The peer is not read meanwhile.
+    /// Look this torrent up and answer with [`Input::Found`]. The peer is not read meanwhile.
     Find(InfoHash),
     /// Send these bytes.
     Control(Vec<u8>),
@@ -88,6 +129,12 @@ pub enum PeerError {
     /// It came for a torrent that we do not have.
     #[error("asks for torrent {0}, which is not here")]
     UnknownTorrent(InfoHash),
+    /// It answered for another torrent than we asked it for.
+    #[error("answers for torrent {0}, which it was not asked for")]
+    OtherTorrent(InfoHash),
+    /// We have parted from it.
+    #[error("{0}")]
+    Parted(Parting),
     /// The other end is this very process.
     #[error("is ourselves")]
     Ourselves,

@@ -72,6 +72,17 @@ impl Decoder {
         }
     }
 
+    /// Goes on with other limits: those of [`Decoder::new`], which were not known when the first bytes came.
+    pub fn set_limits(&mut self, piece_count: u32, max_block_length: u32) {
+        self.max_bitfield_length = 1 + bitfield::wire_length(piece_count);
+        self.max_piece_length = 9 + max_block_length as usize;
+    }
+
+    /// The whole frame that the last message borrowed from, if that came in parts: its memory need not be copied.
+    pub fn take_gathered(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.is_spent).then(|| std::mem::take(&mut self.partial))
+    }
+
     /// Takes the next message off the front of `input`; `None` when the rest is not a whole message, which is then
     /// kept for the next call. The message borrows from `input`, or from the decoder when it came in parts.
     ///

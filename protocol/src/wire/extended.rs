@@ -16,6 +16,8 @@ pub struct ExtendedHandshake {
     pub ut_metadata: Option<u8>,
     /// Bytes in the raw `info` dictionary (BEP 9).
     pub metadata_size: Option<u32>,
+    /// The port that the peer listens on (`p`).
+    pub listen_port: Option<u16>,
     /// How many requests the peer queues.
     pub request_queue: Option<u32>,
     /// Name and version of the client.
@@ -41,6 +43,7 @@ impl ExtendedHandshake {
         Dictionary::new()
             .dictionary("m", Dictionary::new().integer_if("ut_metadata", self.ut_metadata))
             .integer_if("metadata_size", self.metadata_size)
+            .integer_if("p", self.listen_port)
             .integer_if("reqq", self.request_queue)
             .integer_if("upload_only", self.is_upload_only.then_some(1))
             .string_if("v", self.client.as_deref())
@@ -59,6 +62,10 @@ impl ExtendedHandshake {
             match key {
                 b"m" => handshake.ut_metadata = ut_metadata(value),
                 b"metadata_size" => handshake.metadata_size = number(value),
+                b"p" => {
+                    handshake.listen_port =
+                        number(value).and_then(|port| port.try_into().ok()).filter(|port| *port > 0)
+                }
                 b"reqq" => handshake.request_queue = number(value),
                 b"upload_only" => handshake.is_upload_only = number(value) == Some(1),
                 b"v" => handshake.client = value.string().map(|v| String::from_utf8_lossy(v).into_owned()),
@@ -84,6 +91,7 @@ mod tests {
         let handshake = ExtendedHandshake {
             ut_metadata: Some(3),
             metadata_size: Some(31_235),
+            listen_port: Some(6_881),
             request_queue: Some(2_000),
             client: Some("btd 0.1".to_owned()),
             is_upload_only: true,
@@ -99,11 +107,12 @@ mod tests {
         let handshake = ExtendedHandshake {
             ut_metadata: Some(1),
             metadata_size: Some(2),
+            listen_port: Some(4),
             request_queue: Some(3),
             client: Some("x".to_owned()),
             is_upload_only: true,
         };
-        let expected = b"d1:md11:ut_metadatai1ee13:metadata_sizei2e4:reqqi3e11:upload_onlyi1e1:v1:xe";
+        let expected = b"d1:md11:ut_metadatai1ee13:metadata_sizei2e1:pi4e4:reqqi3e11:upload_onlyi1e1:v1:xe";
         assert_eq!(handshake.encode(), expected);
     }
 

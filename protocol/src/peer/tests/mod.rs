@@ -1,5 +1,6 @@
 //! The machine against a peer made of bytes: every rule of the connection, on a clock that the test turns.
 
+mod fetching;
 mod metadata;
 mod timeouts;
 
@@ -19,6 +20,7 @@ use crate::wire::{
 
 const PIECE_LENGTH: u32 = 2 * BLOCK_LENGTH;
 const OUR_ID: PeerId = PeerId::new(*b"-BD0100-ourselves___");
+const OURS: Identity = Identity { peer_id: OUR_ID, listen_port: Some(6_881) };
 const THEIR_ID: PeerId = PeerId::new(*b"-XX0100-somebodyelse");
 
 /// A torrent of three pieces, of which `have` are here.
@@ -53,6 +55,7 @@ struct Link {
     now: Instant,
     control: Vec<u8>,
     served: Vec<Block>,
+    events: Vec<Event>,
 }
 
 impl Link {
@@ -62,8 +65,8 @@ impl Link {
 
     fn with(torrent: TorrentView) -> Self {
         let now = Instant::now();
-        let machine = Machine::accepted(OUR_ID, now);
-        Self { machine, torrent, now, control: Vec::new(), served: Vec::new() }
+        let machine = Machine::accepted(OURS, now);
+        Self { machine, torrent, now, control: Vec::new(), served: Vec::new(), events: Vec::new() }
     }
 
     /// A link past its handshakes and the peer's interest, with our first words forgotten.
@@ -91,13 +94,23 @@ impl Link {
         self.receive(&bytes)
     }
 
-    /// Does what the machine wants, as a worker whose socket takes everything.
+    /// Does what the machine wants, as a worker whose socket takes everything, and as a swarm that unchokes whoever
+    /// is interested.
     fn drain(&mut self) -> Result<(), PeerError> {
-        while let Some(output) = self.machine.poll_output(self.now) {
+        loop {
+            let events = self.machine.take_events();
+            if events.contains(&Event::Interested(true)) {
+                self.machine.handle_input(Input::Order(Order::Choke(false)), self.now)?;
+            }
+            self.events.extend(events);
+            let Some(output) = self.machine.poll_output(self.now) else { break };
             match output {
                 Output::Find(info_hash) => {
-                    let torrent = (info_hash == self.torrent.info.info_hash()).then(|| self.torrent.clone());
-                    self.machine.handle_input(Input::Torrent(torrent), self.now)?;
+                    let found = match info_hash == self.torrent.info.info_hash() {
+                        true => Found::Torrent(self.torrent.clone()),
+                        false => Found::Nothing,
+                    };
+                    self.machine.handle_input(Input::Found(found), self.now)?;
                 }
                 Output::Control(bytes) => self.control.extend(bytes),
                 Output::Serve(block) => self.served.push(block),
@@ -305,15 +318,14 @@ fn a_request_taken_back_is_not_served() {
 
 #[test]
 fn small_messages_go_before_blocks() {
-    let mut link = Link::new(&[0]);
-    link.receive(&link.handshake(plain())).unwrap();
+    let mut link = Link::unchoked(&[0], Reserved::ours());
     let mut bytes = Vec::new();
-    Message::Interested.encode(&mut bytes);
     Message::Request(block(0, 0)).encode(&mut bytes);
+    Message::Request(block(1, 0)).encode(&mut bytes);
     link.machine.handle_input(Input::Received(&bytes), link.now).unwrap();
-    let mut unchoke = Vec::new();
-    Message::Unchoke.encode(&mut unchoke);
-    assert_eq!(link.machine.poll_output(link.now), Some(Output::Control(unchoke)));
+    let mut reject = Vec::new();
+    Message::Reject(block(1, 0)).encode(&mut reject);
+    assert_eq!(link.machine.poll_output(link.now), Some(Output::Control(reject)));
     assert_eq!(link.machine.poll_output(link.now), Some(Output::Serve(block(0, 0))));
 }
 
@@ -330,7 +342,8 @@ fn messages_of_the_wrong_shape_end_the_connection() {
     let unasked = Message::Piece { piece: 0, begin: 0, data: &[] };
     assert_eq!(error(unasked, plain()), PeerError::Unasked);
     let unasked = Message::Piece { piece: 0, begin: 0, data: &[1] };
-    assert!(matches!(error(unasked, plain()), PeerError::Wire(_)), "not even read");
+    let error = Link::unchoked(&[0, 1, 2], plain()).say(unasked).unwrap_err();
+    assert!(matches!(error, PeerError::Wire(_)), "not even read, since nothing is missing");
 }
 
 #[test]
