@@ -3,17 +3,26 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Parser, Subcommand, ValueHint};
 use protocol::geometry::MAX_PIECE_LENGTH;
+use protocol::meta::MagnetPeer;
 
 /// Not a comment as the others: rustdoc takes `[::]` for a link.
 const LISTEN_HELP: &str =
     "Address and port to listen on, repeatable; port 0 picks one [default: 0.0.0.0:6881 and [::]:6881]";
 
+/// As [`LISTEN_HELP`], for a command of which several may run.
+const GET_LISTEN_HELP: &str = "Address and port to listen on, repeatable; port 0 picks one [default: 0.0.0.0:6881 and \
+     [::]:6881, or any port where that is taken]";
+
 /// Shortest piece of a new torrent: a block. Other clients read shorter ones badly or not at all.
 const MIN_PIECE_LENGTH: u32 = protocol::geometry::BLOCK_LENGTH;
+
+/// Lowest rate that can be set: less than a block in four seconds looks dead to peers.
+const MIN_RATE: u64 = 4096;
 
 /// A BitTorrent seeder that serves memory-mapped payload over io_uring.
 #[derive(Debug, Parser)]
@@ -29,6 +38,8 @@ pub struct Args {
 pub enum Command {
     /// Share files, folders or torrents until interrupted; prints a magnet link for each.
     Seed(SeedArgs),
+    /// Download a torrent; started again, it continues where it was.
+    Get(GetArgs),
     /// Show what a .torrent file or a magnet link says.
     Inspect(InspectArgs),
     /// Make a .torrent file of a file or folder.
@@ -42,6 +53,7 @@ impl Command {
     pub fn log(&self) -> Option<&LogArgs> {
         match self {
             Self::Seed(args) => Some(&args.log),
+            Self::Get(args) => Some(&args.log),
             Self::Create(args) => Some(&args.log),
             Self::Verify(args) => Some(&args.log),
             Self::Inspect(_) => None,
@@ -84,12 +96,74 @@ pub struct SeedArgs {
     /// Most connections at a time [default: what the limit of open files leaves].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: Option<u32>,
+    /// Most bytes a second that peers get, with k, M or G [default: no limit].
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub upload_limit: Option<u64>,
     /// Print one line of JSON for each path instead of its magnet link.
     #[arg(long)]
     pub json: bool,
     /// How much to say.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// `btd get`.
+#[derive(Debug, clap::Args)]
+pub struct GetArgs {
+    /// A magnet link, a .torrent file, or the URL of one.
+    #[arg(value_name = "MAGNET|FILE|URL", value_hint = ValueHint::FilePath)]
+    pub what: OsString,
+    /// Where the paths of its files start from.
+    #[arg(short, long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+    /// Address and port of a peer, repeatable.
+    #[arg(long = "peer", value_name = "ADDR:PORT", value_parser = peer)]
+    pub peers: Vec<MagnetPeer>,
+    /// Address and port to listen on, repeatable; port 0 picks one.
+    #[arg(long, value_name = "ADDR:PORT", help = GET_LISTEN_HELP)]
+    pub listen: Vec<SocketAddr>,
+    /// Fetch these files only: numbers from 0 as `0,2,5-7`, or a pattern as `*.iso`; repeatable.
+    #[arg(long, value_name = "INDEX,..|GLOB")]
+    pub select: Vec<String>,
+    /// Fetch pieces in order, to read while they come.
+    #[arg(long)]
+    pub sequential: bool,
+    /// Go on seeding when all is here.
+    #[arg(long)]
+    pub seed: bool,
+    /// Give up, with exit code 5, when it is not complete after this time: 90s, 10m, 2h.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// When the disk gives room to files: as they are written, or before.
+    #[arg(long, value_name = "HOW", default_value = "sparse")]
+    pub preallocate: Preallocate,
+    /// Give files names that end in this until they are complete, as `.part`.
+    #[arg(long, value_name = "SUFFIX")]
+    pub incomplete_suffix: Option<String>,
+    /// Threads that move data, each with its own ring [default: one a core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// Most bytes a second that peers get, with k, M or G [default: no limit].
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub upload_limit: Option<u64>,
+    /// Most bytes a second that peers give, with k, M or G [default: no limit].
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub download_limit: Option<u64>,
+    /// Print one line of JSON for each event.
+    #[arg(long)]
+    pub json: bool,
+    /// How much to say.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// When the disk gives room to files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preallocate {
+    /// As they are written.
+    Sparse,
+    /// Before anything is fetched.
+    Full,
 }
 
 /// What goes into a new torrent.
@@ -169,6 +243,25 @@ fn piece_length(text: &str) -> Result<u32, String> {
     if is_allowed { Ok(length) } else { Err(allowed()) }
 }
 
+/// Reads the address of a peer.
+///
+/// # Errors
+/// A text that says what is expected.
+fn peer(text: &str) -> Result<MagnetPeer, String> {
+    MagnetPeer::parse(text)
+        .ok_or_else(|| "a peer is HOST:PORT, as 192.0.2.1:6881 or [2001:db8::1]:6881".to_owned())
+}
+
+/// Reads a rate: bytes a second, or with k, M, G (thousands) or KiB, MiB, GiB.
+///
+/// # Errors
+/// A text that says what is allowed.
+fn rate(text: &str) -> Result<u64, String> {
+    let allowed = || format!("a rate is bytes a second from {MIN_RATE}, as 500k, 2M or 1.5MiB");
+    let size: ByteSize = text.parse().map_err(|_| allowed())?;
+    Some(size.as_u64()).filter(|rate| *rate >= MIN_RATE).ok_or_else(allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -178,6 +271,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_rate_is_bytes_with_or_without_a_unit() {
+        assert_eq!(rate("5000"), Ok(5_000));
+        assert_eq!(rate("500k"), Ok(500_000));
+        assert_eq!(rate("2M"), Ok(2_000_000));
+        assert_eq!(rate("1.5MiB"), Ok(1_572_864));
+        assert_eq!(rate("1G"), Ok(1_000_000_000));
+        for text in ["", "x", "0", "10", "-5M", "M"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,16 +1,30 @@
 //! What the command line means, checked: from here on values are trusted.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::args::{NewArgs, SeedArgs};
+use protocol::meta::{Magnet, MagnetError, MagnetPeer};
+use protocol::swarm::Settings;
+use protocol::swarm::picker::PieceOrder;
+
+use crate::args::{GetArgs, NewArgs, Preallocate, SeedArgs};
 use crate::storage::create::Options;
+use crate::storage::write::place::{Allocation, Placing};
 use crate::sys::limits::FileBudget;
 
 /// The port of BitTorrent since its first client.
 const DEFAULT_PORT: u16 = 6881;
 /// Most connections unless more are asked for: what a busy mirror sees, at some 200 MB of kernel memory.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// What an upload slot should carry: with less a piece takes minutes.
+const SLOT_BYTES_PER_S: u64 = 64 * 1024;
+/// Fewest slots that a limit leaves: one of them goes round.
+const MIN_SLOTS: usize = 4;
+/// Most slots under a limit.
+const MAX_SLOTS: usize = 100;
 
 /// What `btd seed` is to do.
 #[derive(Debug)]
@@ -42,7 +56,7 @@ pub enum SeedSource {
 }
 
 /// How to serve.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServeConfig {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
@@ -52,6 +66,19 @@ pub struct ServeConfig {
     pub max_connections: usize,
     /// Most payload files open at once.
     pub max_open_files: usize,
+    /// What all torrents together may send and receive.
+    pub limits: RateLimits,
+    /// Whether anything is to be fetched.
+    pub is_fetching: bool,
+}
+
+/// Limits of rates, where there are any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Bytes a second that peers get.
+    pub upload_bytes_per_s: Option<u64>,
+    /// Bytes a second that peers give.
+    pub download_bytes_per_s: Option<u64>,
 }
 
 /// An option that cannot be meant.
@@ -80,6 +107,12 @@ pub enum ConfigError {
     /// A tracker is no URL that anybody could announce to.
     #[error("--tracker {0}: not a URL that begins with http://, https:// or udp://")]
     Tracker(String),
+    /// It looks like a magnet link, and is none.
+    #[error(transparent)]
+    Magnet(#[from] MagnetError),
+    /// A suffix that would be no part of a name.
+    #[error("--incomplete-suffix `{0}`: not the end of a file name")]
+    Suffix(String),
     /// More than the limit of open files allows.
     #[error(
         "--max-connections {asked} is more than the limit of open files leaves, {possible}: raise `ulimit -n`"
@@ -112,19 +145,136 @@ impl SeedConfig {
             refuse_new(&args.new)?;
         }
         let may_skip_missing_family = args.listen.is_empty();
-        let listen = if args.listen.is_empty() { default_listen() } else { distinct(args.listen)? };
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = args.workers.map_or_else(cores, usize::from);
-        let files = FileBudget::new(open_files, workers, listen.len());
-        let serve = ServeConfig {
-            listen,
-            workers,
-            max_connections: max_connections(args.max_connections, files.connections)?,
-            max_open_files: files.payload,
-        };
+        let limits = RateLimits { upload_bytes_per_s: args.upload_limit, download_bytes_per_s: None };
+        let serve = serve(args.listen, args.workers, args.max_connections, open_files, limits)?;
         let new = options(args.new, None)?;
         Ok(Self { sources, torrent_file: args.torrent, new, may_skip_missing_family, serve })
     }
+}
+
+/// What `btd get` is to do.
+#[derive(Debug)]
+pub struct GetConfig {
+    /// What to fetch.
+    pub what: GetSource,
+    /// Where the paths of its files start from.
+    pub folder: PathBuf,
+    /// Peers that the user named.
+    pub peers: Vec<MagnetPeer>,
+    /// Which files to fetch; empty for all.
+    pub select: Vec<String>,
+    /// How files are made.
+    pub placing: Placing,
+    /// How the swarm is to behave.
+    pub settings: Settings,
+    /// Whether to go on when all is here.
+    pub is_seeding: bool,
+    /// How long to try.
+    pub timeout: Option<Duration>,
+    /// Whether other addresses may be listened on: true for the defaults alone.
+    pub has_default_listen: bool,
+    /// How to serve.
+    pub serve: ServeConfig,
+}
+
+/// What `btd get` is to fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GetSource {
+    /// What a magnet link names.
+    Magnet(Box<Magnet>),
+    /// What a .torrent file describes.
+    File(PathBuf),
+    /// What a .torrent file on the web describes.
+    Url(String),
+}
+
+impl GetConfig {
+    /// Checks the arguments of `btd get`. `open_files` is the limit of open files.
+    ///
+    /// # Errors
+    /// When options contradict each other, or the magnet link is none.
+    pub fn new(args: GetArgs, open_files: u64) -> Result<Self, ConfigError> {
+        let limits =
+            RateLimits { upload_bytes_per_s: args.upload_limit, download_bytes_per_s: args.download_limit };
+        let has_default_listen = args.listen.is_empty();
+        let serve = serve(args.listen, args.workers, None, open_files, limits)?;
+        let allocation = match args.preallocate {
+            Preallocate::Sparse => Allocation::Sparse,
+            Preallocate::Full => Allocation::Full,
+        };
+        if let Some(suffix) =
+            args.incomplete_suffix.as_ref().filter(|suffix| suffix.is_empty() || suffix.contains('/'))
+        {
+            return Err(ConfigError::Suffix(suffix.clone()));
+        }
+        let piece_order = if args.sequential { PieceOrder::Sequential } else { PieceOrder::RarestFirst };
+        Ok(Self {
+            what: get_source(args.what)?,
+            folder: args.dir,
+            peers: args.peers,
+            select: args.select,
+            placing: Placing { allocation, suffix: args.incomplete_suffix },
+            settings: Settings { piece_order, seed_slots: slots(limits), ..Settings::default() },
+            is_seeding: args.seed,
+            timeout: args.timeout,
+            has_default_listen,
+            serve: ServeConfig { is_fetching: true, ..serve },
+        })
+    }
+}
+
+/// Tells magnet links, URLs and files apart.
+fn get_source(what: OsString) -> Result<GetSource, ConfigError> {
+    let starts_with = |text: &str, prefix: &str| {
+        text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    Ok(match what.to_str() {
+        Some(text) if starts_with(text, "magnet:") => GetSource::Magnet(Box::new(text.parse()?)),
+        Some(text) if ["http://", "https://"].iter().any(|scheme| starts_with(text, scheme)) => {
+            GetSource::Url(text.to_owned())
+        }
+        _ => GetSource::File(what.into()),
+    })
+}
+
+/// How to serve, as far as all commands have it in common.
+fn serve(
+    listen: Vec<SocketAddr>,
+    workers: Option<u16>,
+    connections: Option<u32>,
+    open_files: u64,
+    limits: RateLimits,
+) -> Result<ServeConfig, ConfigError> {
+    let listen = if listen.is_empty() { default_listen() } else { distinct(listen)? };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = workers.map_or_else(cores, usize::from);
+    let files = FileBudget::new(open_files, workers, listen.len());
+    Ok(ServeConfig {
+        listen,
+        workers,
+        max_connections: max_connections(connections, files.connections)?,
+        max_open_files: files.payload,
+        limits,
+        is_fetching: false,
+    })
+}
+
+impl SeedConfig {
+    /// How the swarms of the torrents are to behave.
+    pub fn settings(&self) -> Settings {
+        // A seed has nothing to fetch: whoever the process has room for is welcome.
+        Settings {
+            seed_slots: slots(self.serve.limits),
+            max_peers: self.serve.max_connections,
+            ..Settings::default()
+        }
+    }
+}
+
+/// Upload slots under a limit of rate: as many as can have a rate that is worth having. Without one nobody waits.
+pub fn slots(limits: RateLimits) -> Option<usize> {
+    let slots = limits.upload_bytes_per_s? / SLOT_BYTES_PER_S;
+    Some(usize::try_from(slots).unwrap_or(usize::MAX).clamp(MIN_SLOTS, MAX_SLOTS))
 }
 
 /// Tells torrents from payload, by their names. Without `data` the files of torrents lie where we are.

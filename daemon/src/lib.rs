@@ -4,7 +4,10 @@
 
 pub mod app;
 pub mod args;
+pub mod bus;
 pub mod config;
+pub mod coordinator;
+pub mod discovery;
 pub mod storage;
 pub mod sys;
 pub mod worker;

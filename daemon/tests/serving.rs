@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use btd::app::Server;
-use btd::config::ServeConfig;
+use btd::app::{Company, Server};
+use btd::config::{RateLimits, ServeConfig};
 use btd::storage::create::{Options, create};
 use btd::storage::lane::Lanes;
 use btd::storage::verify::verify;
@@ -29,7 +29,18 @@ fn config() -> ServeConfig {
         workers: 1,
         max_connections: 100,
         max_open_files: 100,
+        limits: RateLimits::default(),
+        is_fetching: false,
     }
+}
+
+/// A server of `torrents`.
+fn start(config: &ServeConfig, torrents: &[Arc<Torrent>]) -> Server {
+    let (server, _) = Server::start(config).unwrap();
+    for torrent in torrents {
+        server.add(Arc::clone(torrent), Vec::new(), Company::default()).unwrap();
+    }
+    server
 }
 
 /// Bytes that differ from block to block and from seed to seed.
@@ -68,7 +79,8 @@ impl Peer {
         let info = Arc::clone(torrent.info());
         let decoder = Decoder::new(info.geometry().piece_count(), 1 << 17);
         let mut peer = Self { stream, decoder, received: Vec::new(), info };
-        let peer_id = PeerId::new(*b"-TT0000-serving-test");
+        // Two connections of one peer would be one too many.
+        let peer_id = PeerId::ours(rand::random());
         let handshake = Handshake { reserved: Reserved::ours(), info_hash: peer.info.info_hash(), peer_id };
         peer.stream.write_all(&handshake.encode()).ok()?;
         peer.stream.read_exact(&mut [0; 68]).ok()?;
@@ -167,7 +179,7 @@ fn hot_blocks_leave_in_batches() {
     let payload = noise(1, 64 << 20);
     std::fs::write(&path, &payload).unwrap();
     let torrent = torrent_of(&path, 1 << 20);
-    let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+    let server = start(&config(), &[Arc::clone(&torrent)]);
     let mut peer = Peer::connect(server.addresses()[0], &torrent).unwrap();
     assert!(peer.download(64).unwrap() == payload, "the first time, from cold");
     wait_until("the counters", || server.totals().payload_bytes_sent == 64 << 20);
@@ -195,8 +207,7 @@ fn files_of_all_sizes_are_served_through_one_open_file_at_a_time() {
         payload.extend(bytes);
     }
     let torrent = torrent_of(&root, 32_768);
-    let server =
-        Server::start(&ServeConfig { max_open_files: 1, ..config() }, vec![Arc::clone(&torrent)]).unwrap();
+    let server = start(&ServeConfig { max_open_files: 1, ..config() }, &[Arc::clone(&torrent)]);
     for _ in 0..2 {
         assert!(download(&server, &torrent).unwrap() == payload);
     }
@@ -232,7 +243,7 @@ fn padding_is_served_as_zeros_that_are_not_on_disk() {
     for (a, b) in [(20_000, 30_000), (5_000, 7_000)] {
         let folder = tempfile::tempdir().unwrap();
         let (torrent, payload) = padded(folder.path(), &noise(1, a), &noise(2, b));
-        let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+        let server = start(&config(), &[Arc::clone(&torrent)]);
         for time in ["cold", "warm", "warm again"] {
             assert!(download(&server, &torrent).unwrap() == payload, "{time}");
         }
@@ -268,7 +279,7 @@ fn a_file_that_changes_stops_its_torrent_and_no_other() {
         std::fs::write(path, payload).unwrap();
     }
     let torrents: Vec<Arc<Torrent>> = paths.iter().map(|path| torrent_of(path, 1 << 18)).collect();
-    let server = Server::start(&config(), torrents.clone()).unwrap();
+    let server = start(&config(), &torrents);
     let mut idle = Peer::connect(server.addresses()[0], &torrents[0]).unwrap();
     assert!(idle.download(64).unwrap() == payloads[0]);
     let file = std::fs::File::options().write(true).open(&paths[0]).unwrap();
@@ -287,7 +298,7 @@ fn a_file_that_vanishes_before_it_is_first_asked_for_stops_its_torrent() {
     let path = folder.path().join("payload");
     std::fs::write(&path, noise(1, 1 << 20)).unwrap();
     let torrent = torrent_of(&path, 1 << 18);
-    let server = Server::start(&config(), vec![Arc::clone(&torrent)]).unwrap();
+    let server = start(&config(), &[Arc::clone(&torrent)]);
     std::fs::remove_file(&path).unwrap();
     assert!(download(&server, &torrent).is_none());
     assert!(torrent.error().unwrap().to_string().contains("payload"));
@@ -300,8 +311,7 @@ fn connections_beyond_the_limit_are_turned_away_and_places_come_back() {
     let path = folder.path().join("payload");
     std::fs::write(&path, noise(1, 100_000)).unwrap();
     let torrent = torrent_of(&path, 16_384);
-    let server =
-        Server::start(&ServeConfig { max_connections: 2, ..config() }, vec![Arc::clone(&torrent)]).unwrap();
+    let server = start(&ServeConfig { max_connections: 2, ..config() }, &[Arc::clone(&torrent)]);
     let connect = || Peer::connect(server.addresses()[0], &torrent);
     let (first, second) = (connect().unwrap(), connect().unwrap());
     assert!(connect().is_none());
@@ -318,7 +328,7 @@ fn stopping_ends_every_connection_whatever_it_is_doing() {
     let path = folder.path().join("payload");
     std::fs::write(&path, noise(1, 8 << 20)).unwrap();
     let torrent = torrent_of(&path, 1 << 18);
-    let server = Server::start(&ServeConfig { workers: 2, ..config() }, vec![Arc::clone(&torrent)]).unwrap();
+    let server = start(&ServeConfig { workers: 2, ..config() }, &[Arc::clone(&torrent)]);
     let address = server.addresses()[0];
     let mut silent = TcpStream::connect(address).unwrap();
     let mut idle = Peer::connect(address, &torrent).unwrap();

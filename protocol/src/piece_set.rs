@@ -48,6 +48,13 @@ impl PieceSet {
         Some(set)
     }
 
+    /// The payload of a BITFIELD message (BEP 3).
+    pub fn to_wire(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        bytes.truncate(bitfield::wire_length(self.piece_count));
+        bytes
+    }
+
     /// Adds `piece`; whether it is new. A piece that does not exist is not added.
     pub fn insert(&mut self, piece: u32) -> bool {
         let is_new = piece < self.piece_count && !self.contains(piece);
@@ -179,6 +186,7 @@ mod tests {
             let other_set = PieceSet::from_wire(&wire(other.iter().copied(), count), count).unwrap();
             prop_assert!(set.iter().eq(model.iter().copied()));
             prop_assert_eq!(set.len() as usize, model.len());
+            prop_assert_eq!(PieceSet::from_wire(&set.to_wire(), count).as_ref(), Some(&set));
             prop_assert!(set.common(&other_set).eq(model.intersection(&other).copied()));
             prop_assert_eq!(set.common_len(&other_set) as usize, model.intersection(&other).count());
         }

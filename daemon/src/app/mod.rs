@@ -1,6 +1,7 @@
 //! Wires the rooms together, one module for each command, and nothing else wires.
 
 mod create;
+mod get;
 mod hashing;
 mod inspect;
 mod log;
@@ -21,16 +22,18 @@ use crate::args::{Args, Command};
 use log::Log;
 use terminal::printable;
 
-pub use server::{Server, ServerError};
+pub use server::{Company, Member, Server, ServerError};
 
 /// Why a command failed: text for a person, from whatever room it came.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs what the command line asks for: 0 done, 1 failed. Usage errors exit with 2 before it comes to this.
+/// Runs what the command line asks for: 0 done, 1 failed, others as the command says. Usage errors exit with 2 before
+/// it comes to this.
 pub fn run(args: Args) -> ExitCode {
     let log = Log::start(args.command.log());
     let result = match args.command {
         Command::Seed(args) => seed::run(args),
+        Command::Get(args) => get::run(args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Create(args) => create::run(args),
         Command::Verify(args) => verify::run(&args),

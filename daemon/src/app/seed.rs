@@ -3,19 +3,23 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use protocol::meta::{Magnet, MagnetPeer};
+use protocol::swarm::Settings;
+use protocol::swarm::picker::Priority;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::args::SeedArgs;
 use crate::config::{SeedConfig, ServeConfig};
+use crate::storage::Torrent;
 use crate::sys::{interfaces, limits, listen, probe};
 
 use super::report::Summary;
-use super::server::Server;
+use super::server::{Company, Member, Server};
 use super::source::{Ready, Source, check_distinct};
 use super::terminal::{self, StatusLine};
 use super::{Failure, write_line};
@@ -37,13 +41,16 @@ struct Report<'a> {
 pub(super) fn run(args: SeedArgs) -> Result<ExitCode, Failure> {
     let (is_json, is_quiet) = (args.json, args.log.quiet);
     let config = SeedConfig::new(args, limits::raise_open_files()?)?;
+    let settings = config.settings();
     let (serve, ready) = prepare(config, is_quiet)?;
-    let torrents = ready.iter().map(|ready| Arc::clone(&ready.torrent)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _guard = runtime.enter();
     // From here on a signal ends the program in order.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let server = Server::start(&serve, torrents)?;
+    let (server, _notices) = Server::start(&serve)?;
+    let seeding: Result<Vec<Seeding>, Failure> =
+        ready.iter().map(|ready| Seeding::start(&server, ready, settings)).collect();
+    let seeding = seeding?;
     let lines: Result<Vec<String>, Failure> =
         ready.iter().map(|ready| announcement(ready, &server, is_json)).collect();
     let lines = lines?;
@@ -52,9 +59,10 @@ pub(super) fn run(args: SeedArgs) -> Result<ExitCode, Failure> {
         tokio::select! {
             _ = interrupt.recv() => None,
             _ = terminate.recv() => None,
-            failure = serve_until_failure(&server, lines, &status) => Some(failure),
+            failure = serve_until_failure(&server, &seeding, lines, &status) => Some(failure),
         }
     });
+    seeding.iter().for_each(Seeding::count);
     // First of all: whatever is said of it must not hold up the end.
     let totals = server.stop();
     status.clear();
@@ -67,6 +75,28 @@ pub(super) fn run(args: SeedArgs) -> Result<ExitCode, Failure> {
     match failed {
         Some(failure) => Err(failure),
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A torrent that is served and announced.
+struct Seeding {
+    torrent: Arc<Torrent>,
+    member: Member,
+}
+
+impl Seeding {
+    fn start(server: &Server, ready: &Ready, settings: Settings) -> Result<Self, Failure> {
+        let torrent = Arc::clone(&ready.torrent);
+        let company = Company { tiers: ready.tiers.clone(), settings, ..Company::default() };
+        // What is missing is not fetched: a seed never writes to its payload.
+        let priorities = vec![Priority::Skip; torrent.info().geometry().piece_count() as usize];
+        let member = server.add(Arc::clone(&torrent), priorities, company)?;
+        Ok(Self { torrent, member })
+    }
+
+    /// Keeps what trackers are told true.
+    fn count(&self) {
+        self.member.stats.uploaded.store(self.torrent.uploaded(), Ordering::Relaxed);
     }
 }
 
@@ -90,7 +120,7 @@ fn announcement(ready: &Ready, server: &Server, is_json: bool) -> Result<String,
     let reachable = interfaces::reachable(server.addresses());
     let magnet = Magnet {
         display_name: Some(info.name().to_owned()),
-        trackers: ready.trackers.clone(),
+        trackers: ready.tiers.concat(),
         web_seeds: ready.web_seeds.clone(),
         length: Some(info.geometry().length()),
         peers: reachable.iter().filter_map(|address| MagnetPeer::parse(&address.to_string())).collect(),
@@ -108,9 +138,14 @@ fn announcement(ready: &Ready, server: &Server, is_json: bool) -> Result<String,
 }
 
 /// Prints `lines`, and then keeps watch.
-async fn serve_until_failure(server: &Server, lines: Vec<String>, status: &StatusLine) -> Failure {
+async fn serve_until_failure(
+    server: &Server,
+    seeding: &[Seeding],
+    lines: Vec<String>,
+    status: &StatusLine,
+) -> Failure {
     match print(lines).await {
-        Ok(()) => watch(server, status).await,
+        Ok(()) => watch(server, seeding, status).await,
         Err(failure) => failure,
     }
 }
@@ -127,20 +162,22 @@ async fn print(lines: Vec<String>) -> Result<(), Failure> {
 }
 
 /// Keeps the status line, until there is nothing left to serve or nobody to do it.
-async fn watch(server: &Server, status: &StatusLine) -> Failure {
-    let length = server.torrents().iter().map(|torrent| torrent.info().geometry().length()).sum();
+async fn watch(server: &Server, seeding: &[Seeding], status: &StatusLine) -> Failure {
+    let length = seeding.iter().map(|seeding| seeding.torrent.info().geometry().length()).sum();
     let mut ticks = tokio::time::interval(STATUS_INTERVAL);
     let mut sent_before = 0;
     loop {
         ticks.tick().await;
         let totals = server.totals();
-        status.show(totals.bytes_sent - sent_before, totals.connections, totals.payload_bytes_sent, length);
+        let rate = totals.bytes_sent - sent_before;
+        status.show(terminal::seeding(rate, totals.connections, totals.payload_bytes_sent, length));
         sent_before = totals.bytes_sent;
-        if server.torrents().iter().all(|torrent| torrent.error().is_some()) {
+        seeding.iter().for_each(Seeding::count);
+        if seeding.iter().all(|seeding| seeding.torrent.error().is_some()) {
             return "nothing is left to serve".into();
         }
-        if server.has_lost_a_worker() {
-            return "a worker has ended on its own".into();
+        if server.has_lost_a_thread() {
+            return "a thread has ended on its own".into();
         }
     }
 }

@@ -1,29 +1,80 @@
-//! The serving side as a whole: torrents, lanes, listeners and workers, started and stopped together.
+//! The running whole: torrents, workers, coordinator, storage threads and trackers, started and stopped together.
+//!
+//! Every command that talks to peers is a `Server` with another configuration.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use protocol::id::PeerId;
-use tokio::sync::watch;
+use protocol::id::{InfoHash, PeerId};
+use protocol::peer::Identity;
+use protocol::swarm::Settings;
+use protocol::swarm::candidates::Source;
+use protocol::swarm::picker::Priority;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 
-use crate::config::ServeConfig;
+use crate::bus::{Limits, MAX_REPORTS, Throttle};
+use crate::config::{RateLimits, ServeConfig};
+use crate::coordinator::{self, Addition, Coordinator, Instruction, Notice, Parts, Standing};
+use crate::discovery::{
+    Discovery, DiscoveryError, FoundPeers, Handle, Settings as TrackerSettings, Stats, Tracked,
+};
 use crate::storage::lane::Lanes;
+use crate::storage::write::{self, WRITE_CREDITS_KIB, Writer};
 use crate::storage::{Registry, Torrent};
 use crate::sys::listen::{self, ListenError, Listeners};
 use crate::worker::{self, Shared, Totals, Worker, WorkerError};
 
 /// How long the workers may take to stop before they are left to the end of the process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long trackers may take to hear that we go.
+const STOPPED_TIMEOUT: Duration = Duration::from_secs(2);
+/// Notices on their way to the command; more wait with the coordinator.
+const MAX_NOTICES: usize = 1_024;
 
-/// Workers that serve torrents.
+/// Workers that serve and fetch torrents.
 #[derive(Debug)]
 pub struct Server {
-    torrents: Vec<Arc<Torrent>>,
+    registry: Arc<Registry>,
+    lanes: Arc<Lanes>,
+    writer: Option<Arc<Writer>>,
+    coordinator: Coordinator,
+    discovery: Discovery,
+    trackers: Handle,
     addresses: Vec<SocketAddr>,
     workers: Vec<Worker>,
     stop: watch::Sender<bool>,
+}
+
+/// What the coordinator has to say to whoever started the server.
+pub(super) type Notices = mpsc::Receiver<Notice>;
+
+/// Where the peers of a torrent are, and how they are to be treated.
+#[derive(Debug, Default)]
+pub struct Company {
+    /// Announce URLs in tiers (BEP 12).
+    pub tiers: Vec<Vec<String>>,
+    /// Addresses that the user named.
+    pub peers: Vec<SocketAddr>,
+    /// What the user chose.
+    pub settings: Settings,
+    /// What this torrent alone may send and receive.
+    pub limits: RateLimits,
+}
+
+/// A torrent of the server.
+#[derive(Debug)]
+pub struct Member {
+    /// Its name.
+    pub info_hash: InfoHash,
+    /// How it stands, as it changes.
+    pub standing: watch::Receiver<Standing>,
+    /// What trackers are told of it, to be kept true by whoever has it.
+    pub stats: Arc<Stats>,
+    /// How many of its trackers can be asked.
+    pub tracker_count: usize,
 }
 
 /// Why nothing can be served.
@@ -35,39 +86,57 @@ pub enum ServerError {
     /// No worker.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// No thread for trackers.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// No storage thread.
     #[error("cannot start a storage thread: {0}")]
     Storage(std::io::Error),
+    /// No coordinator.
+    #[error("cannot start the coordinator: {0}")]
+    Coordinator(std::io::Error),
     /// The same torrent came twice.
     #[error("{name} was given twice: torrent {info_hash}")]
     Twice {
         /// Its name.
         name: String,
         /// Its info-hash.
-        info_hash: protocol::id::InfoHash,
+        info_hash: InfoHash,
     },
+    /// The coordinator takes nothing any more: our own mistake.
+    #[error("the coordinator has ended, or is far behind")]
+    Deaf,
 }
 
 impl Server {
-    /// Starts serving `torrents`; peers can connect when it returns.
+    /// Starts everything; peers can connect when it returns, and are turned away until there is a torrent.
     ///
     /// # Errors
-    /// When a port is taken, io_uring is refused, or a torrent is given twice.
-    pub fn start(config: &ServeConfig, torrents: Vec<Arc<Torrent>>) -> Result<Self, ServerError> {
-        let registry = Arc::new(Registry::default());
-        for torrent in &torrents {
-            if !registry.add(Arc::clone(torrent)) {
-                let (name, info_hash) = (torrent.info().name().to_owned(), torrent.info_hash());
-                return Err(ServerError::Twice { name, info_hash });
-            }
-        }
+    /// When a port is taken, or io_uring or a thread is refused.
+    pub fn start(config: &ServeConfig) -> Result<(Self, Notices), ServerError> {
         let Listeners { by_worker, addresses } = listen::bind(&config.listen, config.workers)?;
-        let lanes = Lanes::start(&torrents, config.max_open_files).map_err(ServerError::Storage)?;
+        let ours = Identity {
+            peer_id: PeerId::ours(rand::random()),
+            listen_port: addresses.first().map(SocketAddr::port),
+        };
+        let (instruct, instructions) = coordinator::instructions();
+        let registry = Arc::new(Registry::default());
+        let lanes = Arc::new(Lanes::start(&[], config.max_open_files).map_err(ServerError::Storage)?);
+        let writer = match config.is_fetching {
+            true => Some(Arc::new(start_writer(instruct.clone())?)),
+            false => None,
+        };
+        let discovery = start_discovery(ours, instruct.clone())?;
+        let limits = Arc::new(limits(config.limits));
+        let (reports, to_coordinator) = mpsc::channel(MAX_REPORTS);
         let (stop, is_stopped) = watch::channel(false);
         let shared = Shared {
-            our_id: PeerId::ours(rand::random()),
-            registry,
-            lanes: Arc::new(lanes),
+            ours,
+            registry: Arc::clone(&registry),
+            lanes: Arc::clone(&lanes),
+            writer: writer.clone(),
+            reports,
+            limits: Arc::clone(&limits),
             max_connections: config.max_connections,
             open_connections: Arc::new(AtomicUsize::new(0)),
             stop: is_stopped,
@@ -77,7 +146,87 @@ impl Server {
             .enumerate()
             .map(|(number, listeners)| worker::start(number, listeners, shared.clone()))
             .collect();
-        Ok(Self { torrents, addresses, workers: workers?, stop })
+        let workers = workers?;
+        let (notices, to_command) = mpsc::channel(MAX_NOTICES);
+        let parts = Parts {
+            our_id: ours.peer_id,
+            reports: to_coordinator,
+            dials: workers.iter().map(|worker| worker.dials.clone()).collect(),
+            limits,
+            notices,
+            instructions,
+        };
+        let coordinator = Coordinator::start(parts, instruct).map_err(ServerError::Coordinator)?;
+        let trackers = discovery.handle();
+        let server =
+            Self { registry, lanes, writer, coordinator, discovery, trackers, addresses, workers, stop };
+        Ok((server, to_command))
+    }
+
+    /// Adds a torrent whose metadata is here. `priorities` has one for each piece, or is empty.
+    ///
+    /// # Errors
+    /// When it is here already, or a storage thread cannot be started.
+    pub fn add(
+        &self,
+        torrent: Arc<Torrent>,
+        priorities: Vec<Priority>,
+        company: Company,
+    ) -> Result<Member, ServerError> {
+        let info_hash = torrent.info_hash();
+        self.lanes.add(&torrent).map_err(ServerError::Storage)?;
+        if !self.registry.add(Arc::clone(&torrent)) {
+            return Err(ServerError::Twice { name: torrent.info().name().to_owned(), info_hash });
+        }
+        let stats = Arc::new(Stats::default());
+        stats.left.store(torrent.missing_bytes(), std::sync::atomic::Ordering::Relaxed);
+        self.enroll(info_hash, company, stats, Some((torrent, priorities)))
+    }
+
+    /// Adds a torrent of which only the info-hash is known. Answer its [`Notice::Metadata`] with [`Server::begin`].
+    ///
+    /// # Errors
+    /// When it is here already.
+    pub fn expect(&self, info_hash: InfoHash, company: Company) -> Result<Member, ServerError> {
+        if !self.registry.expect(info_hash) {
+            return Err(ServerError::Twice { name: "a magnet link".to_owned(), info_hash });
+        }
+        self.enroll(info_hash, company, Arc::default(), None)
+    }
+
+    /// The metadata of an expected torrent is here, and its files are ready.
+    ///
+    /// # Errors
+    /// When a storage thread cannot be started.
+    pub fn begin(&self, torrent: Arc<Torrent>, priorities: Vec<Priority>) -> Result<(), ServerError> {
+        self.lanes.add(&torrent).map_err(ServerError::Storage)?;
+        // Before the swarm begins: connections look it up when they are told to.
+        self.registry.add(Arc::clone(&torrent));
+        self.instruct(Instruction::Begin { torrent, priorities })
+    }
+
+    fn enroll(
+        &self,
+        info_hash: InfoHash,
+        company: Company,
+        stats: Arc<Stats>,
+        begun: Option<(Arc<Torrent>, Vec<Priority>)>,
+    ) -> Result<Member, ServerError> {
+        let Company { tiers, peers, settings, limits: of_torrent } = company;
+        let (publish, standing) = watch::channel(Standing::default());
+        let limits = Arc::new(limits(of_torrent));
+        self.instruct(Instruction::Add(Addition { info_hash, settings, limits, standing: publish }))?;
+        if let Some((torrent, priorities)) = begun {
+            self.instruct(Instruction::Begin { torrent, priorities })?;
+        }
+        self.instruct(Instruction::Found { info_hash, addresses: peers, source: Source::User })?;
+        let tracker_count = self.trackers.add(Tracked { info_hash, tiers, stats: Arc::clone(&stats) });
+        Ok(Member { info_hash, standing, stats, tracker_count })
+    }
+
+    fn instruct(&self, instruction: Instruction) -> Result<(), ServerError> {
+        let sent = self.coordinator.instructions().try_send(instruction);
+        sent.map_err(|_| ServerError::Deaf)
     }
 
     /// The addresses that are listened on, with real ports.
@@ -86,8 +235,23 @@ impl Server {
     }
 
     /// What is served.
-    pub fn torrents(&self) -> &[Arc<Torrent>] {
-        &self.torrents
+    pub fn torrents(&self) -> Vec<Arc<Torrent>> {
+        self.registry.all()
+    }
+
+    /// Who fetches payload from disk.
+    pub fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
+    }
+
+    /// Who writes what is downloaded, if anything is.
+    pub fn writer(&self) -> Option<&Arc<Writer>> {
+        self.writer.as_ref()
+    }
+
+    /// Who asks trackers.
+    pub fn trackers(&self) -> &Handle {
+        &self.trackers
     }
 
     /// What has been done so far.
@@ -95,25 +259,62 @@ impl Server {
         self.workers.iter().map(|worker| worker.counters.totals()).sum()
     }
 
-    /// Whether a worker has ended on its own, which is a mistake of ours.
-    pub fn has_lost_a_worker(&self) -> bool {
-        self.workers.iter().any(|worker| worker.thread.is_finished())
+    /// Whether a worker or the coordinator has ended on its own, which is a mistake of ours.
+    pub fn has_lost_a_thread(&self) -> bool {
+        self.workers.iter().any(|worker| worker.thread.is_finished()) || self.coordinator.is_lost()
     }
 
-    /// Ends all connections and the workers, and tells what was done. Returns in bounded time, whatever a peer or a
-    /// disk does.
+    /// Ends all connections, writes what is whole, tells trackers that we go, and tells what was done. Returns in
+    /// bounded time, whatever a peer, a disk or a tracker does.
     pub fn stop(self) -> Totals {
-        self.stop.send_replace(true);
+        let Self { writer, discovery, workers, stop, .. } = self;
+        stop.send_replace(true);
         let deadline = Instant::now() + STOP_TIMEOUT;
-        let counters: Vec<_> = self.workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
-        for worker in self.workers {
-            while !worker.thread.is_finished() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(2));
+        let counters: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
+        std::thread::scope(|scope| {
+            // Each takes its time, and none needs another.
+            scope.spawn(move || discovery.stop(STOPPED_TIMEOUT));
+            scope.spawn(move || writer.inspect(|writer| writer.stop()));
+            for worker in workers {
+                while !worker.thread.is_finished() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                if worker.thread.is_finished() {
+                    let _ = worker.thread.join();
+                }
             }
-            if worker.thread.is_finished() {
-                let _ = worker.thread.join();
-            }
-        }
+        });
         counters.iter().map(|counters| counters.totals()).sum()
     }
+}
+
+/// The limits of both directions.
+fn limits(rates: RateLimits) -> Limits {
+    let now = Instant::now();
+    Limits {
+        upload: Throttle::new(rates.upload_bytes_per_s, now),
+        download: Throttle::new(rates.download_bytes_per_s, now),
+    }
+}
+
+/// Starts the thread that writes. What it reports goes to the coordinator.
+fn start_writer(instruct: mpsc::Sender<Instruction>) -> Result<Writer, ServerError> {
+    let report = move |info_hash, report: write::Report| {
+        // The writer may wait: the coordinator never waits for it.
+        let _ = instruct.blocking_send(Instruction::Stored(info_hash, report));
+    };
+    Writer::start(WRITE_CREDITS_KIB, report).map_err(ServerError::Storage)
+}
+
+/// Starts the thread that asks trackers. What they name goes to the coordinator.
+fn start_discovery(ours: Identity, instruct: mpsc::Sender<Instruction>) -> Result<Discovery, ServerError> {
+    let found = move |info_hash, found: FoundPeers| {
+        let instruction = Instruction::Found { info_hash, addresses: found.peers, source: Source::Tracker };
+        if let Err(TrySendError::Full(_)) = instruct.try_send(instruction) {
+            tracing::debug!(%info_hash, "peers of a tracker are left out: the coordinator is behind");
+        }
+    };
+    let port = ours.listen_port.unwrap_or(0);
+    let settings = TrackerSettings::new(ours.peer_id, port, rand::random(), Arc::new(found));
+    Ok(Discovery::start(settings)?)
 }

@@ -26,7 +26,8 @@ pub(super) enum Source {
 /// A torrent that is ready to be served.
 pub(super) struct Ready {
     pub(super) torrent: Arc<Torrent>,
-    pub(super) trackers: Vec<String>,
+    /// Trackers in tiers (BEP 12).
+    pub(super) tiers: Vec<Vec<String>>,
     pub(super) web_seeds: Vec<String>,
     /// Where its .torrent file is, if there is one.
     pub(super) file: Option<PathBuf>,
@@ -75,8 +76,8 @@ impl Source {
             Self::Torrent { file, data, metainfo } => {
                 let mut ready = check_torrent(file, data, metainfo, is_quiet)?;
                 for tracker in &options.trackers {
-                    if !ready.trackers.contains(tracker) {
-                        ready.trackers.push(tracker.clone());
+                    if !ready.tiers.iter().any(|tier| tier.contains(tracker)) {
+                        ready.tiers.push(vec![tracker.clone()]);
                     }
                 }
                 Ok(ready)
@@ -106,7 +107,7 @@ fn hash_payload(
         output.write(&created.bytes)?;
     }
     Ok(Ready {
-        trackers: created.metainfo.trackers.concat(),
+        tiers: created.metainfo.trackers.clone(),
         web_seeds: Vec::new(),
         torrent: Arc::new(created.into_torrent()),
         file: output.map(|output| output.path().to_owned()),
@@ -130,7 +131,7 @@ fn check_torrent(file: PathBuf, data: PathBuf, metainfo: Metainfo, is_quiet: boo
     }
     Ok(Ready {
         torrent: Arc::new(verification.into_torrent(info)),
-        trackers: metainfo.trackers.concat(),
+        tiers: metainfo.trackers,
         web_seeds: metainfo.web_seeds,
         file: Some(file),
     })

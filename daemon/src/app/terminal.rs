@@ -1,6 +1,5 @@
 //! What a person at a terminal sees: progress bars, the status line, and text that cannot play tricks on it.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -89,7 +88,7 @@ pub(super) fn with_progress<R>(
     result
 }
 
-/// The line that shows how seeding goes. A thread of its own draws it, so that whoever shows something never waits
+/// The line that shows how things go. A thread of its own draws it, so that whoever shows something never waits
 /// for a terminal.
 #[derive(Debug)]
 pub(super) struct StatusLine {
@@ -98,9 +97,17 @@ pub(super) struct StatusLine {
 
 #[derive(Debug)]
 struct Drawing {
-    texts: Sender<String>,
+    frames: Sender<Frame>,
     /// Closed when the line has gone.
     is_gone: Receiver<()>,
+}
+
+/// What the line shows.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// Bytes done, and in all, where there is an end.
+    pub(super) progress: Option<(u64, u64)>,
+    pub(super) text: String,
 }
 
 impl StatusLine {
@@ -109,43 +116,48 @@ impl StatusLine {
         if is_quiet || !io::stderr().is_terminal() {
             return Self { drawing: None };
         }
-        let (texts, to_draw) = bounded(1);
+        let (frames, to_draw) = bounded(1);
         let (gone, is_gone) = bounded(0);
         let thread = std::thread::Builder::new().name("btd-status".into()).spawn(move || {
             draw(&to_draw);
             drop::<Sender<()>>(gone);
         });
-        Self { drawing: thread.ok().map(|_| Drawing { texts, is_gone }) }
+        Self { drawing: thread.ok().map(|_| Drawing { frames, is_gone }) }
     }
 
-    /// Shows the rate of the last second, who is there, and what has been sent of a payload of `length` bytes.
-    pub(super) fn show(&self, rate_bytes_per_s: u64, peers: usize, sent_bytes: u64, length: u64) {
-        let Some(drawing) = &self.drawing else { return };
-        let mut text = String::new();
-        let (rate, sent) = (bytes(rate_bytes_per_s), bytes(sent_bytes));
-        let _ =
-            write!(text, "↑ {rate}/s  {peers} peers  {sent} sent  ratio {:.2}", ratio(sent_bytes, length));
+    /// Whether anybody sees it.
+    pub(super) fn is_shown(&self) -> bool {
+        self.drawing.is_some()
+    }
+
+    /// Shows `frame`, in place of what was shown before.
+    pub(super) fn show(&self, frame: Frame) {
         // The terminal is behind: the next second has news.
-        let _ = drawing.texts.try_send(text);
+        let _ = self.drawing.as_ref().map(|drawing| drawing.frames.try_send(frame));
     }
 
     /// Takes the line away. Waits for a bounded time.
     pub(super) fn clear(self) {
-        if let Some(Drawing { texts, is_gone }) = self.drawing {
-            drop(texts);
+        if let Some(Drawing { frames, is_gone }) = self.drawing {
+            drop(frames);
             let _ = is_gone.recv_timeout(CLEAR_TIMEOUT);
         }
     }
 }
 
-/// Draws the status line until there are no more texts for it.
-fn draw(texts: &Receiver<String>) {
+/// Draws the status line until there are no more frames for it.
+fn draw(frames: &Receiver<Frame>) {
     let bar = BARS.add(ProgressBar::new_spinner());
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-        bar.set_style(style);
-    }
-    for text in texts {
-        bar.set_message(text);
+    let style =
+        |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let (plain, with_bar) = (style("{wide_msg}"), style("{bar:24} {percent:>3} % {wide_msg}"));
+    for Frame { progress, text } in frames {
+        bar.set_style(if progress.is_some() { with_bar.clone() } else { plain.clone() });
+        if let Some((done, length)) = progress {
+            bar.set_length(length);
+            bar.set_position(done);
+        }
+        bar.set_message(printable(&text));
         bar.tick();
     }
     bar.finish_and_clear();
@@ -154,6 +166,13 @@ fn draw(texts: &Receiver<String>) {
 /// A number of bytes for people.
 pub(super) fn bytes(count: u64) -> bytesize::ByteSize {
     bytesize::ByteSize::b(count)
+}
+
+/// How seeding goes: the rate of the last second, who is there, and what has been sent of a payload of `length` bytes.
+pub(super) fn seeding(rate_bytes_per_s: u64, peers: usize, sent_bytes: u64, length: u64) -> Frame {
+    let (rate, sent, ratio) = (bytes(rate_bytes_per_s), bytes(sent_bytes), ratio(sent_bytes, length));
+    let text = format!("↑ {rate}/s  {peers} peers  {sent} sent  ratio {ratio:.2}");
+    Frame { progress: None, text }
 }
 
 /// How often the payload has been sent.

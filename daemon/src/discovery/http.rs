@@ -88,12 +88,36 @@ impl HttpClient {
         family: Family,
         announce: &Announce,
     ) -> Result<Reply, AskError> {
+        read(self.follow(url, family, announce.http_target(url.target())).await?).await
+    }
+
+    /// Fetches what is at `url`, at most `max_length` bytes of it, and follows redirects.
+    pub(super) async fn fetch(
+        &self,
+        url: &TrackerUrl,
+        family: Family,
+        max_length: usize,
+    ) -> Result<Vec<u8>, AskError> {
+        let response = self.follow(url, family, url.target().to_owned()).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(AskError::Status(status.as_u16()));
+        }
+        Ok(body(response, max_length).await?.into())
+    }
+
+    /// The response to a GET of `target` at the host of `url`, after redirects.
+    async fn follow(
+        &self,
+        url: &TrackerUrl,
+        family: Family,
+        mut target: String,
+    ) -> Result<Response<Incoming>, AskError> {
         let mut at = url.clone();
-        let mut target = announce.http_target(url.target());
         let is_local = self.reaches_this_machine(&at, family).await?;
         for _ in 0..=MAX_REDIRECTS {
             let response = self.get(&at, family, &target).await?;
-            let Some(next) = redirect(&at, &response)? else { return read(response).await };
+            let Some(next) = redirect(&at, &response)? else { return Ok(response) };
             // A tracker outside must not make us send requests to what listens on this machine only.
             if self.reaches_this_machine(&next, family).await? && !is_local {
                 return Err(AskError::ForbiddenRedirect(next.origin()));
@@ -155,16 +179,20 @@ fn redirect(at: &TrackerUrl, response: &Response<Incoming>) -> Result<Option<Tra
 /// Reads an answer. One with another status than 200 counts if it says why it refuses.
 async fn read(response: Response<Incoming>) -> Result<Reply, AskError> {
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_RESPONSE_LENGTH).collect().await;
-    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => AskError::TooLong(MAX_RESPONSE_LENGTH),
-        None => AskError::Http(describe(error.as_ref())),
-    });
-    let reply = body.and_then(|body| Ok(Reply::decode(&body.to_bytes())?));
+    let reply = body(response, MAX_RESPONSE_LENGTH).await.and_then(|body| Ok(Reply::decode(&body)?));
     match reply {
         Ok(Reply::Refusal(refusal)) => Ok(Reply::Refusal(refusal)),
         reply if status.is_success() => reply,
         _ => Err(AskError::Status(status.as_u16())),
+    }
+}
+
+/// The bytes of a response, at most `max_length`.
+async fn body(response: Response<Incoming>, max_length: usize) -> Result<Bytes, AskError> {
+    match Limited::new(response.into_body(), max_length).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(AskError::TooLong(max_length)),
+        Err(error) => Err(AskError::Http(describe(error.as_ref()))),
     }
 }
 

@@ -21,6 +21,7 @@ mod actor;
 mod client;
 mod complaints;
 mod dns;
+mod fetch;
 mod gates;
 mod http;
 mod settings;
@@ -31,6 +32,7 @@ mod udp;
 use actor::{Actor, Command};
 use client::Client;
 pub use dns::{Lookup, Resolve};
+pub use fetch::{FetchError, fetch};
 pub use settings::{Roots, Settings};
 
 /// How long a caller waits for a status; the thread never blocks, so this is not reached while it lives.

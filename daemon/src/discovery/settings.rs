@@ -83,7 +83,7 @@ impl fmt::Debug for Settings {
 }
 
 /// The system's resolver, on a thread for blocking work.
-fn ask_system(name: String) -> Lookup {
+pub(super) fn ask_system(name: String) -> Lookup {
     Box::pin(async move {
         let addresses = tokio::net::lookup_host((name, 0)).await?;
         let mut addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();

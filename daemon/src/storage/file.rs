@@ -1,12 +1,18 @@
 //! A payload file as it was when its pieces were hashed, and whether it still is.
+//!
+//! A file that we are downloading *grows*: we write it, so its time says nothing and nobody watches it. Once its last
+//! piece was verified it is *settled*, and from then on must stay as it is.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::libc;
 use nix::sys::statfs::{self, FsType};
 
@@ -81,6 +87,19 @@ pub enum FileError {
     /// Its modification time, or the file itself, is not what it was.
     #[error("{}: was modified after it was hashed", .0.display())]
     Modified(PathBuf),
+    /// Another file has taken its place while it was being written.
+    #[error("{}: was replaced while it was being downloaded", .0.display())]
+    Replaced(PathBuf),
+    /// It is complete and cannot be given its name.
+    #[error("{}: cannot be renamed to {}: {source}", .from.display(), .to.display())]
+    Rename {
+        /// Its path so far.
+        from: PathBuf,
+        /// Its name.
+        to: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
 }
 
 impl FileError {
@@ -101,20 +120,81 @@ impl FileError {
 pub struct PayloadFile {
     /// Tells files apart for as long as the process runs.
     pub id: u64,
-    /// Where it is.
-    pub path: PathBuf,
-    /// How it was when it was hashed.
-    pub stamp: Stamp,
+    /// Where it is once it is settled.
+    path: PathBuf,
+    /// Where it is while it grows, if elsewhere.
+    partial: Option<PathBuf>,
+    /// How it was when it was hashed, or made to be written: which file it is, where, and its full length.
+    found: Stamp,
+    /// How it was when all its pieces had been hashed; unset while it grows.
+    settled: OnceLock<Stamp>,
     /// The file opened and mapped, while somebody asks for it.
     pub opened: ArcSwapOption<OpenFile>,
 }
 
 impl PayloadFile {
-    /// A file that nobody has asked for yet.
+    /// A settled file that nobody has asked for yet.
     pub fn new(path: PathBuf, stamp: Stamp) -> Self {
+        Self { settled: OnceLock::from(stamp), ..Self::growing(path, None, stamp) }
+    }
+
+    /// A file that has its full length and is being written. It lies at `partial`, if that is given, and is moved to
+    /// `path` when it is settled.
+    pub fn growing(path: PathBuf, partial: Option<PathBuf>, found: Stamp) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, path, stamp, opened: ArcSwapOption::empty() }
+        Self { id, path, partial, found, settled: OnceLock::new(), opened: ArcSwapOption::empty() }
+    }
+
+    /// Where it is now.
+    pub fn path(&self) -> &Path {
+        if self.is_settled() { &self.path } else { self.partial.as_deref().unwrap_or(&self.path) }
+    }
+
+    /// Its bytes, those that are still to be written included.
+    pub fn length(&self) -> u64 {
+        self.found.length
+    }
+
+    /// The device it lies on.
+    pub fn device(&self) -> u64 {
+        self.found.device
+    }
+
+    /// Whether nobody writes it any more.
+    pub fn is_settled(&self) -> bool {
+        self.settled.get().is_some()
+    }
+
+    /// How it was when all its pieces had been hashed; `None` while it grows.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.settled.get().copied()
+    }
+
+    /// Ends its growth: gives it its name, and notes how it is now. Called after the last write to it, by one thread
+    /// at a time, which then has it opened anew.
+    ///
+    /// # Errors
+    /// When it cannot be renamed, or is not the file that was written, in its full length.
+    pub(super) fn settle(&self) -> Result<(), FileError> {
+        if self.is_settled() {
+            return Ok(());
+        }
+        if let Some(partial) = &self.partial {
+            rename(partial, &self.path).map_err(|source| FileError::Rename {
+                from: partial.clone(),
+                to: self.path.clone(),
+                source,
+            })?;
+        }
+        let now = Stamp::of_path(&self.path)?;
+        self.check_growing(&now)?;
+        if now.length != self.length() {
+            return Err(self.resized(now.length));
+        }
+        // Nobody else sets it.
+        let _ = self.settled.set(now);
+        Ok(())
     }
 
     /// Opens the file, which may have become anything since: a pipe in its place must not make us wait.
@@ -122,12 +202,34 @@ impl PayloadFile {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(&self) -> Result<File, FileError> {
-        open(&self.path)
+        self.open_with(File::options().read(true), 0)
+    }
+
+    /// Opens the file, which grows, to be written and read back; never through a symbolic link.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is not the file that was made.
+    pub(super) fn open_to_write(&self) -> Result<File, FileError> {
+        let file = self.open_with(File::options().read(true).write(true), libc::O_NOFOLLOW)?;
+        self.check_unchanged(&file)?;
+        Ok(file)
+    }
+
+    fn open_with(&self, options: &mut OpenOptions, flags: i32) -> Result<File, FileError> {
+        match open_with(self.path(), options, flags) {
+            // It may be getting its name at this moment.
+            Err(FileError::Unreadable { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && self.partial.is_some() =>
+            {
+                open_with(&self.path, options, flags)
+            }
+            result => result,
+        }
     }
 
     /// Whether mapping the file costs less than reading it.
     pub fn is_long_enough_to_map(&self) -> bool {
-        self.stamp.length >= MIN_MAPPED_LENGTH
+        self.length() >= MIN_MAPPED_LENGTH
     }
 
     /// Fills `buffer` with the bytes from `offset`, of the very file that was hashed.
@@ -139,18 +241,51 @@ impl PayloadFile {
         let result = file.read_exact_at(buffer, offset);
         // Looked at after it was read: what was read before a change is not lent.
         self.check_unchanged(&file)?;
-        result.map_err(|source| FileError::Unreadable { path: self.path.clone(), source })
+        result.map_err(|source| self.unreadable(source))
     }
 
-    /// Whether `file`, which was opened at our path, is as it was when it was hashed.
+    /// Whether `file`, which was opened at our path, is as it was when it was hashed, or, while it grows, is still the
+    /// file that we write and has its full length.
     ///
     /// # Errors
     /// When it is not, saying what changed.
     pub fn check_unchanged(&self, file: &File) -> Result<(), FileError> {
-        let metadata = file.metadata();
-        let metadata =
-            metadata.map_err(|source| FileError::Unreadable { path: self.path.clone(), source })?;
-        compare(&self.path, &self.stamp, &Stamp::new(&metadata))
+        let look = || Ok(Stamp::new(&file.metadata().map_err(|source| self.unreadable(source))?));
+        self.check(look)
+    }
+
+    /// As [`PayloadFile::check_unchanged`], for what is found at our path.
+    ///
+    /// # Errors
+    /// When it is not as it was, saying what changed.
+    pub fn check_path(&self) -> Result<(), FileError> {
+        self.check(|| Stamp::of_path(self.path()))
+    }
+
+    fn check(&self, look: impl FnOnce() -> Result<Stamp, FileError>) -> Result<(), FileError> {
+        // Asked before looking: a file that is settled in between was looked at before its last write.
+        let settled = self.settled.get();
+        let now = look()?;
+        settled.map_or_else(|| self.check_growing(&now), |stamp| compare(&self.path, stamp, &now))
+    }
+
+    fn check_growing(&self, now: &Stamp) -> Result<(), FileError> {
+        if (now.inode, now.device) != (self.found.inode, self.found.device) {
+            Err(FileError::Replaced(self.path().into()))
+        } else if now.length < self.length() {
+            Err(self.resized(now.length))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn resized(&self, now: u64) -> FileError {
+        FileError::Resized { path: self.path().into(), before: self.length(), now }
+    }
+
+    /// The error of a file that could not be opened, mapped or read.
+    pub(super) fn unreadable(&self, source: io::Error) -> FileError {
+        FileError::Unreadable { path: self.path().into(), source }
     }
 }
 
@@ -159,9 +294,20 @@ impl PayloadFile {
 /// # Errors
 /// When it cannot be opened.
 pub fn open(path: &Path) -> Result<File, FileError> {
-    let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    open_with(path, File::options().read(true), 0)
+}
+
+fn open_with(path: &Path, options: &mut OpenOptions, flags: i32) -> Result<File, FileError> {
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags);
     options.open(path).map_err(|source| FileError::Unreadable { path: path.into(), source })
+}
+
+/// Renames a file, and never over another where the file system can tell.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL) => std::fs::rename(from, to),
+        result => Ok(result?),
+    }
 }
 
 /// Compares two states of the file at `path`.

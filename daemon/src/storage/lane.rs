@@ -4,11 +4,12 @@
 //! reads windows into memory, looks whether the files are still what was hashed, and hands back a lease.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use protocol::geometry::{Block, Extent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -57,7 +58,8 @@ struct Job {
     reply: oneshot::Sender<Outcome>,
 }
 
-#[derive(Debug)]
+/// The threads of one device.
+#[derive(Debug, Clone)]
 struct Lane {
     queue: Sender<Job>,
     credits: Arc<Semaphore>,
@@ -73,7 +75,8 @@ struct Shared {
 /// The lanes of all devices that hold payload.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: HashMap<LaneId, Lane>,
+    /// Read by ring threads, written when a torrent is added.
+    lanes: ArcSwap<HashMap<LaneId, Lane>>,
     shared: Arc<Shared>,
 }
 
@@ -88,13 +91,41 @@ impl Lanes {
             Watch::start().inspect_err(|error| tracing::warn!("changes are noticed late: {error}")).ok();
         let files = OpenFiles::new(max_open_files, watch);
         let shared = Arc::new(Shared { files, buffers: Buffers::new() });
-        let mut lanes = HashMap::new();
-        for file in torrents.iter().flat_map(|torrent| torrent.payload_files()) {
-            if let Entry::Vacant(entry) = lanes.entry(LaneId(file.stamp.device)) {
-                entry.insert(Lane::start(&shared)?);
+        let lanes = Self { lanes: ArcSwap::default(), shared };
+        torrents.iter().try_for_each(|torrent| lanes.add(torrent))?;
+        Ok(lanes)
+    }
+
+    /// Starts a lane for each device that `torrent` lies on and that has none yet.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn add(&self, torrent: &Torrent) -> io::Result<()> {
+        for file in torrent.payload_files() {
+            let id = LaneId(file.device());
+            if !self.lanes.load().contains_key(&id) {
+                let lane = Lane::start(&self.shared)?;
+                // Whoever came first has started it; another ends at once.
+                self.lanes.rcu(|lanes| {
+                    let mut lanes = HashMap::clone(lanes);
+                    lanes.entry(id).or_insert_with(|| lane.clone());
+                    lanes
+                });
             }
         }
-        Ok(Self { lanes, shared })
+        Ok(())
+    }
+
+    /// Settles the files of `torrent` that `pieces` complete, once their have bits are set and with them the last
+    /// write is done; from then on they are watched. Stops the torrent if one is not what was written. Looks at disks:
+    /// not for ring threads.
+    pub fn settle(&self, torrent: &Torrent, pieces: Range<u32>) {
+        for payload in torrent.completed_files(pieces) {
+            match payload.settle() {
+                Ok(()) => self.shared.files.close(payload),
+                Err(error) => torrent.fail(error.into()),
+            }
+        }
     }
 
     /// Whether nothing that is mapped has changed since it was lent, as far as the kernel knows now. If it has, what
@@ -112,11 +143,11 @@ impl Lanes {
         let Some(id) = blocks.iter().find_map(|block| torrent.lane_of(*block)) else {
             return lend_padding(torrent, blocks);
         };
-        let Some(lane) = self.lanes.get(&id) else { return Err(LaneError::NoLane) };
+        let Some(lane) = self.lanes.load().get(&id).cloned() else { return Err(LaneError::NoLane) };
         let length: u64 = blocks.iter().map(|block| u64::from(block.length)).sum();
         let wanted = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
         let wanted = wanted.clamp(MIN_JOB_CREDITS_KIB, LANE_CREDITS_KIB);
-        let credits = Arc::clone(&lane.credits).acquire_many_owned(wanted).await;
+        let credits = lane.credits.acquire_many_owned(wanted).await;
         let credits = credits.map_err(|_| LaneError::Stopped)?;
         let (reply, ticket) = oneshot::channel();
         let job = Job { torrent: Arc::clone(torrent), blocks: blocks.to_vec(), credits, reply };
@@ -219,12 +250,12 @@ fn warm(torrent: &Torrent, opened: &OpenFile, extent: Extent) -> Result<(), Torr
     if opened.windows().are_warm(range.clone(), now_s) {
         return Ok(payload.check_unchanged(opened.file())?);
     }
-    let windows = Windows::widen(range, payload.stamp.length);
+    let windows = Windows::widen(range, payload.length());
     let memory = in_memory(windows.start)..in_memory(windows.end);
     let mapping = opened.mapping();
     let result = mapping.prefetch(memory.clone()).and_then(|()| mapping.populate(memory));
     payload.check_unchanged(opened.file())?;
-    result.map_err(|source| FileError::Unreadable { path: payload.path.clone(), source })?;
+    result.map_err(|source| payload.unreadable(source))?;
     opened.windows().set_warm(windows, now_s);
     Ok(())
 }

@@ -14,11 +14,14 @@ pub mod mapping;
 pub mod open;
 pub mod registry;
 pub mod scan;
+pub mod sha1;
+pub mod state;
 pub mod torrent;
 pub mod verify;
 pub mod watch;
 pub mod window;
+pub mod write;
 
 pub use lease::Lease;
-pub use registry::Registry;
+pub use registry::{Lookup, Registry};
 pub use torrent::{Lent, Torrent, TorrentError};

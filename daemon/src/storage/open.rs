@@ -18,8 +18,8 @@ pub struct OpenFile {
     file: File,
     mapping: Mapping,
     windows: Windows,
-    /// Tells when it changes, for as long as anybody may send from it.
-    _watching: Watching,
+    /// Tells when it changes, for as long as anybody may send from it. `None` while it grows.
+    watching: Option<Watching>,
 }
 
 impl OpenFile {
@@ -83,6 +83,10 @@ impl OpenFiles {
         let Some(opened) = self.map(torrent, payload)? else { return Ok(None) };
         let opened = Arc::new(opened);
         let mut state = self.lock();
+        if opened.watching.is_some() != payload.is_settled() {
+            // Settled meanwhile: to be opened anew by whoever asks next.
+            return Ok(None);
+        }
         if let Some(opened_meanwhile) = payload.opened.load_full() {
             return Ok(Some(opened_meanwhile));
         }
@@ -90,6 +94,13 @@ impl OpenFiles {
         let closed = state.recent.push(payload.id, Arc::clone(payload)).filter(|(id, _)| *id != payload.id);
         state.retired.extend(closed.and_then(|(_, closed)| closed.opened.swap(None)));
         Ok(Some(opened))
+    }
+
+    /// Closes `payload`, so that it is opened anew for whoever asks next.
+    pub(super) fn close(&self, payload: &PayloadFile) {
+        let mut state = self.lock();
+        let closed = state.recent.pop(&payload.id).and_then(|payload| payload.opened.swap(None));
+        state.retired.extend(closed);
     }
 
     /// Closes what nobody sends from any more; whether another file may be opened then.
@@ -106,20 +117,22 @@ impl OpenFiles {
     }
 
     fn map(&self, torrent: &Arc<Torrent>, payload: &Arc<PayloadFile>) -> Result<Option<OpenFile>, FileError> {
-        let unreadable = |source| FileError::Unreadable { path: payload.path.clone(), source };
+        let unreadable = |source| payload.unreadable(source);
+        let is_settled = payload.is_settled();
         let file = payload.open()?;
-        let Ok(length) = usize::try_from(payload.stamp.length) else { return Ok(None) };
-        if !may_be_mapped(&file, payload.stamp.length) {
+        let Ok(length) = usize::try_from(payload.length()) else { return Ok(None) };
+        if !may_be_mapped(&file, payload.length()) {
             return Ok(None);
         }
-        // Watched before it is looked at, so that no change falls in between.
-        let Some(watching) = self.watch.as_ref().and_then(|watch| watch.add(torrent, payload)) else {
+        // Watched before it is looked at, so that no change falls in between. While it grows we change it ourselves.
+        let watching = is_settled.then(|| self.watch.as_ref()?.add(torrent, payload)).flatten();
+        if is_settled && watching.is_none() {
             return Ok(None);
-        };
+        }
         payload.check_unchanged(&file)?;
         let mapping = Mapping::new(&file, 0, length).map_err(unreadable)?;
         mapping.expect_random().map_err(unreadable)?;
-        Ok(Some(OpenFile { file, mapping, windows: Windows::new(payload.stamp.length), _watching: watching }))
+        Ok(Some(OpenFile { file, mapping, windows: Windows::new(payload.length()), watching }))
     }
 
     /// Whether nothing that is mapped has changed; see [`Watch::is_quiet`].
@@ -191,7 +204,7 @@ mod tests {
     fn a_file_that_changed_since_it_was_hashed_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let (torrent, payload) = files(folder.path(), &["changed"]);
-        std::fs::write(&payload[0].path, b"else").unwrap();
+        std::fs::write(payload[0].path(), b"else").unwrap();
         let error = OpenFiles::new(1, Watch::start().ok()).open(&torrent, &payload[0]).unwrap_err();
         assert!(matches!(error, FileError::Resized { .. }), "{error}");
     }

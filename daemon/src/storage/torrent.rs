@@ -1,6 +1,8 @@
 //! A torrent as all threads share it: what it is, where its payload lies, what of it may be served.
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use protocol::bitfield::HaveBits;
@@ -12,8 +14,9 @@ use protocol::peer::TorrentView;
 use super::file::{FileError, PayloadFile};
 use super::lane::LaneId;
 use super::lease::Lease;
+use super::write::WriteError;
 
-/// A torrent that is being seeded.
+/// A torrent whose payload is on disk, or is being downloaded to it.
 #[derive(Debug)]
 pub struct Torrent {
     info: Arc<Info>,
@@ -21,6 +24,8 @@ pub struct Torrent {
     /// One for each file of the torrent; `None` for what is not on disk: padding, symlinks, files that are missing.
     files: Box<[Option<Arc<PayloadFile>>]>,
     error: OnceLock<TorrentError>,
+    /// Payload bytes that peers got.
+    uploaded: AtomicU64,
 }
 
 /// Why a torrent is no longer served.
@@ -32,6 +37,9 @@ pub enum TorrentError {
     /// The kernel could not read the payload while it was being sent.
     #[error("the payload could not be read while it was being sent: a file shrank, or the disk failed")]
     Unsendable,
+    /// What was downloaded cannot be stored.
+    #[error(transparent)]
+    Unwritable(Arc<WriteError>),
     /// A block was asked for that lies in a file that is not there: our own mistake.
     #[error("file {0} of the torrent is not on disk")]
     NoFile(usize),
@@ -47,10 +55,17 @@ pub enum Lent {
 }
 
 impl Torrent {
-    /// A torrent whose pieces in `have` were found in `files`, one entry for each file of `info`.
+    /// A torrent whose pieces in `have` were found in `files`, one entry for each file of `info`. Files that are still
+    /// being downloaded are [growing](PayloadFile::growing).
     pub fn new(info: Arc<Info>, have: HaveBits, files: Vec<Option<Arc<PayloadFile>>>) -> Self {
         assert_eq!(files.len(), info.files().len(), "one entry for each file");
-        Self { info, have: Arc::new(have), files: files.into(), error: OnceLock::new() }
+        Self {
+            info,
+            have: Arc::new(have),
+            files: files.into(),
+            error: OnceLock::new(),
+            uploaded: AtomicU64::new(0),
+        }
     }
 
     /// The name of the torrent among peers.
@@ -66,6 +81,26 @@ impl Torrent {
     /// What a connection looks at.
     pub fn view(&self) -> TorrentView {
         TorrentView { info: Arc::clone(&self.info), have: Arc::clone(&self.have) }
+    }
+
+    /// Counts payload that a peer got.
+    pub fn add_uploaded(&self, bytes: u64) {
+        self.uploaded.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Payload bytes that peers got so far.
+    pub fn uploaded(&self) -> u64 {
+        self.uploaded.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the pieces that are not verified.
+    pub fn missing_bytes(&self) -> u64 {
+        let geometry = self.info.geometry();
+        if self.have.is_complete() {
+            return 0;
+        }
+        let missing = (0..geometry.piece_count()).filter(|piece| !self.have.get(*piece));
+        missing.map(|piece| geometry.piece_range(piece)).map(|range| range.end - range.start).sum()
     }
 
     /// Why the torrent is no longer served, if it is not.
@@ -92,10 +127,39 @@ impl Torrent {
         self.files.iter().flatten()
     }
 
+    /// The files on disk that `piece` has bytes in, by number.
+    pub fn files_of(&self, piece: u32) -> impl Iterator<Item = usize> + '_ {
+        let extents = self.info.layout().extents(self.info.geometry().piece_range(piece));
+        extents.map(|extent| extent.file).filter(|file| self.files[*file].is_some())
+    }
+
+    /// Where file number `file` is now, if it is on disk.
+    pub fn path_of(&self, file: usize) -> Option<&Path> {
+        self.files.get(file)?.as_deref().map(PayloadFile::path)
+    }
+
+    /// Whether `piece` was verified and may be served.
+    pub(super) fn has(&self, piece: u32) -> bool {
+        self.have.get(piece)
+    }
+
+    /// The growing files that have bytes in `pieces`, and of which all pieces were verified.
+    pub(super) fn completed_files(&self, pieces: Range<u32>) -> impl Iterator<Item = &Arc<PayloadFile>> {
+        let (geometry, layout) = (self.info.geometry(), self.info.layout());
+        let bytes =
+            geometry.piece_range(pieces.start).start..geometry.piece_range(pieces.end.saturating_sub(1)).end;
+        layout.extents(bytes).filter_map(move |extent| {
+            let file = self.files[extent.file].as_ref().filter(|file| !file.is_settled())?;
+            // From the end, where one that is fetched in order has its gap.
+            let mut pieces = geometry.pieces_of(layout.file_range(extent.file)).rev();
+            pieces.all(|piece| self.have.get(piece)).then_some(file)
+        })
+    }
+
     /// The lane that reads `block`: that of the device on which it begins.
     pub fn lane_of(&self, block: Block) -> Option<LaneId> {
         let file = self.extents(block).find_map(|extent| self.files[extent.file].as_ref());
-        file.map(|file| LaneId(file.stamp.device))
+        file.map(|file| LaneId(file.device()))
     }
 
     /// Adds `block` to `lease` if all of it is known to be in memory; otherwise leaves the lease as it was. Called on
@@ -154,8 +218,6 @@ pub(super) fn in_memory(position: u64) -> usize {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::path::Path;
-    use std::sync::atomic::AtomicU64;
 
     use super::super::create::{Options, create};
     use super::super::scan::scan;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
-use super::file::{PayloadFile, Stamp, compare};
+use super::file::PayloadFile;
 use super::torrent::Torrent;
 
 /// A thread that listens for changes. Ends when this is dropped.
@@ -83,7 +83,7 @@ impl Watch {
         // Under the lock, so that the first event finds its entry. Only files that may be mapped come here, which
         // lie on local file systems: looking up their paths does not wait for a network.
         let mut watched = self.shared.lock();
-        match self.shared.inotify.add_watch(&file.path, AddWatchFlags::IN_MODIFY) {
+        match self.shared.inotify.add_watch(file.path(), AddWatchFlags::IN_MODIFY) {
             Ok(descriptor) => {
                 let number = watched.next_number;
                 watched.next_number += 1;
@@ -92,7 +92,7 @@ impl Watch {
                 Some(Watching { shared: Arc::clone(&self.shared), descriptor, number })
             }
             Err(error) => {
-                tracing::debug!(path = %file.path.display(), "read instead of mapped, since it cannot be watched: {error}");
+                tracing::debug!(path = %file.path().display(), "read instead of mapped, since it cannot be watched: {error}");
                 None
             }
         }
@@ -171,7 +171,7 @@ fn listen(shared: &Shared, ended: &OwnedFd) {
 fn check(torrent: &Torrent, file: &PayloadFile) {
     let result = match file.opened.load_full() {
         Some(opened) => file.check_unchanged(opened.file()),
-        None => Stamp::of_path(&file.path).and_then(|now| compare(&file.path, &file.stamp, &now)),
+        None => file.check_path(),
     };
     if let Err(error) = result {
         torrent.fail(error.into());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::libc;
 use tokio_uring::net::TcpListener;
 
-use super::connection::{Connection, Ended};
+use super::connection::{Connection, Ended, Origin};
 use super::thread::Context;
 use super::{reader, writer};
 
@@ -22,7 +22,7 @@ pub(super) async fn run(context: Rc<Context>, listener: TcpListener) {
             // The place is taken before the task runs, so that a burst cannot overshoot.
             Ok((socket, address)) => match context.places.take() {
                 Some(place) => {
-                    let connection = Connection::new(socket, address, context.our_id);
+                    let connection = context.connect(socket, address, Origin::Accepted);
                     let context = Rc::clone(&context);
                     tokio_uring::spawn(async move {
                         serve(&context, &connection).await;
@@ -54,11 +54,13 @@ fn is_exhausted(error: &io::Error) -> bool {
 }
 
 /// Runs a connection to its end: when either task ends the other is woken, and both are waited for.
-async fn serve(context: &Rc<Context>, connection: &Rc<Connection>) {
-    let _listed = Listed::new(context, connection);
+pub(super) async fn serve(context: &Rc<Context>, connection: &Rc<Connection>) {
+    let listed = Listed::new(context, connection);
     let reading = async { connection.close(&reader::run(context, connection).await) };
     let writing = async { connection.close(&writer::run(context, connection).await) };
     tokio::join!(reading, writing);
+    drop(listed);
+    context.report_end(connection).await;
 }
 
 /// A connection in the worker's list, until this is dropped: also when its task panics.

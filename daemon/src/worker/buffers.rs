@@ -2,10 +2,14 @@
 
 use std::cell::RefCell;
 
+use crate::storage::write::{Chunk, Chunks};
+
 use super::batch::Batch;
 
-/// Bytes read at a time: the requests for 15 MiB.
+/// Bytes read at a time from a peer that sends requests: those for 15 MiB.
 const BUFFER_LENGTH: usize = 16 * 1024;
+/// Bytes read at a time from a peer that sends blocks: eight, most of which are cut out without a copy.
+pub(super) const CHUNK_LENGTH: usize = 128 * 1024;
 /// Most buffers, and most batches, that are kept for the next one to ask.
 const MAX_KEPT: usize = 256;
 
@@ -13,17 +17,51 @@ const MAX_KEPT: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     receive: RefCell<Vec<Box<[u8]>>>,
+    chunks: Chunks,
     // Boxed: batches travel with operations of the ring.
     #[expect(clippy::vec_box, reason = "a batch is handed out and taken back boxed")]
     batches: RefCell<Vec<Box<Batch>>>,
 }
 
-impl Buffers {
-    pub(super) fn take(&self) -> Box<[u8]> {
-        self.receive.borrow_mut().pop().unwrap_or_else(|| vec![0; BUFFER_LENGTH].into())
+/// Where a peer is read into. Its memory stays where it is when this moves.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// For small messages.
+    Small(Box<[u8]>),
+    /// For blocks, which are cut out of it.
+    Blocks(Chunk),
+}
+
+impl Landing {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Small(buffer) => buffer,
+            Self::Blocks(chunk) => chunk.bytes(),
+        }
     }
 
-    pub(super) fn give(&self, buffer: Box<[u8]>) {
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Small(buffer) => buffer,
+            Self::Blocks(chunk) => chunk.bytes_mut(),
+        }
+    }
+}
+
+impl Buffers {
+    pub(super) fn take(&self) -> Landing {
+        let kept = self.receive.borrow_mut().pop();
+        Landing::Small(kept.unwrap_or_else(|| vec![0; BUFFER_LENGTH].into()))
+    }
+
+    /// Memory for blocks.
+    pub(super) fn take_chunk(&self) -> Landing {
+        Landing::Blocks(self.chunks.take(CHUNK_LENGTH))
+    }
+
+    pub(super) fn give(&self, landing: Landing) {
+        // A chunk finds its way back by itself.
+        let Landing::Small(buffer) = landing else { return };
         let mut kept = self.receive.borrow_mut();
         if kept.len() < MAX_KEPT {
             kept.push(buffer);

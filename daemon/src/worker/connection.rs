@@ -8,13 +8,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::id::PeerId;
-use protocol::peer::{Input, Machine, PeerError};
+use protocol::id::InfoHash;
+use protocol::peer::{Event, Found, Identity, Input, Machine, Order, PeerError};
+use protocol::swarm::candidates::Ended as Departure;
+use protocol::swarm::{Joined, PeerKey};
 use tokio::sync::Notify;
 use tokio_uring::net::TcpStream;
 
-use crate::storage::Torrent;
+use crate::bus::{Limits, Mailbox, Report};
 use crate::storage::lane::LaneError;
+use crate::storage::{Lookup, Registry, Torrent};
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -39,31 +42,72 @@ pub(super) enum Ended {
     Stopping,
 }
 
+/// How a connection came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The peer opened it.
+    Accepted,
+    /// We opened it, for this torrent.
+    Dialled(InfoHash),
+}
+
 /// A connection. Its two tasks run on one thread and never hold the machine across an await.
 pub(super) struct Connection {
     socket: TcpStream,
+    pub(super) key: PeerKey,
     pub(super) address: SocketAddr,
+    pub(super) origin: Origin,
     machine: RefCell<Machine>,
+    info_hash: OnceCell<InfoHash>,
     torrent: OnceCell<Arc<Torrent>>,
+    /// The limits of the torrent, once the coordinator has named them.
+    limits: RefCell<Option<Arc<Limits>>>,
+    /// Where orders come, and what wakes the writer: there may be something to send, or the connection has ended.
+    pub(super) mailbox: Arc<Mailbox>,
+    /// Held by the task that reports, so that what happened first is told first.
+    pub(super) reporting: tokio::sync::Mutex<()>,
+    /// Whether the coordinator knows of the connection.
+    pub(super) has_joined: Cell<bool>,
     is_closed: Cell<bool>,
+    /// How the connection ended, for the next attempt.
+    departure: Cell<Departure>,
+    /// Whether the other end turned out to be this process.
+    pub(super) is_ourselves: Cell<bool>,
     /// Whether the writer holds payload and waits for the socket: it looks at the clock once a second.
     pub(super) is_blocked: Cell<bool>,
-    /// There may be something to send, or the connection has ended.
-    pub(super) to_write: Notify,
     /// The peer may be read again, or the connection has ended.
     pub(super) to_read: Notify,
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, address: SocketAddr, our_id: PeerId) -> Rc<Self> {
+    pub(super) fn new(
+        socket: TcpStream,
+        key: PeerKey,
+        address: SocketAddr,
+        origin: Origin,
+        ours: Identity,
+    ) -> Rc<Self> {
+        let now = Instant::now();
+        let machine = match origin {
+            Origin::Accepted => Machine::accepted(ours, now),
+            Origin::Dialled(info_hash) => Machine::dialled(ours, info_hash, now),
+        };
         Rc::new(Self {
             socket,
+            key,
             address,
-            machine: RefCell::new(Machine::accepted(our_id, Instant::now())),
+            origin,
+            machine: RefCell::new(machine),
+            info_hash: OnceCell::new(),
             torrent: OnceCell::new(),
+            limits: RefCell::default(),
+            mailbox: Arc::default(),
+            reporting: tokio::sync::Mutex::default(),
+            has_joined: Cell::new(false),
             is_closed: Cell::new(false),
+            departure: Cell::new(Departure::Normal),
+            is_ourselves: Cell::new(false),
             is_blocked: Cell::new(false),
-            to_write: Notify::new(),
             to_read: Notify::new(),
         })
     }
@@ -72,21 +116,86 @@ impl Connection {
         self.machine.borrow_mut()
     }
 
-    /// The torrent that the peer came for, once it was found.
+    /// The torrent that the peer came for, once it was found and its metadata is here.
     pub(super) fn torrent(&self) -> Option<&Arc<Torrent>> {
         self.torrent.get()
     }
 
+    /// The limits that the connection shares with others of its torrent, once they are known.
+    pub(super) fn limits(&self) -> Option<Arc<Limits>> {
+        self.limits.borrow().clone()
+    }
+
     /// Answers the machine's question for its torrent.
-    pub(super) fn attach(&self, torrent: Option<Arc<Torrent>>) -> Result<(), PeerError> {
-        let view = torrent.as_ref().map(|torrent| torrent.view());
-        if let Some(torrent) = torrent {
-            // Asked once for each connection; a second answer would be the same.
-            let _ = self.torrent.set(torrent);
-        }
-        self.machine().handle_input(Input::Torrent(view), Instant::now())?;
+    pub(super) fn attach(&self, info_hash: InfoHash, registry: &Registry) -> Result<(), PeerError> {
+        let _ = self.info_hash.set(info_hash);
+        let found = match registry.find(&info_hash) {
+            Lookup::Nothing => Found::Nothing,
+            Lookup::Awaited => Found::InfoHash,
+            Lookup::Torrent(torrent) => {
+                let view = torrent.view();
+                // Asked once for each connection; a second answer would be the same.
+                let _ = self.torrent.set(torrent);
+                Found::Torrent(view)
+            }
+        };
+        self.machine().handle_input(Input::Found(found), Instant::now())?;
         self.to_read.notify_one();
         Ok(())
+    }
+
+    /// Does what the coordinator has ordered since the last time.
+    pub(super) fn obey(&self, registry: &Registry) -> Result<(), Ended> {
+        let (orders, limits) = self.mailbox.take();
+        if limits.is_some() {
+            *self.limits.borrow_mut() = limits;
+        }
+        for order in orders {
+            if let (Order::Begin(_), None, Some(info_hash)) = (&order, self.torrent(), self.info_hash.get())
+                && let Lookup::Torrent(torrent) = registry.find(info_hash)
+            {
+                let _ = self.torrent.set(torrent);
+            }
+            self.machine().handle_input(Input::Order(order), Instant::now())?;
+        }
+        Ok(())
+    }
+
+    /// What the coordinator is to hear, since the last time.
+    pub(super) fn reports(&self) -> impl Iterator<Item = Report> {
+        let mut events = self.machine().take_events();
+        let joined = match (events.first(), self.info_hash.get()) {
+            (Some(Event::Met { peer_id, announced }), Some(info_hash)) => {
+                self.has_joined.set(true);
+                let joined = Joined {
+                    key: self.key,
+                    address: self.address,
+                    is_outgoing: self.origin != Origin::Accepted,
+                    peer_id: *peer_id,
+                    announced: *announced,
+                };
+                Some(Report::Joined { info_hash: *info_hash, joined, mailbox: Arc::clone(&self.mailbox) })
+            }
+            _ => None,
+        };
+        if joined.is_some() {
+            events.remove(0);
+        }
+        let events = (!events.is_empty()).then_some(Report::Events { key: self.key, events });
+        joined.into_iter().chain(events)
+    }
+
+    /// What the coordinator is to hear at the end.
+    pub(super) fn last_report(&self) -> Option<Report> {
+        match self.origin {
+            _ if self.has_joined.get() => Some(Report::Gone { key: self.key, ended: self.departure.get() }),
+            Origin::Accepted => None,
+            Origin::Dialled(info_hash) => Some(Report::NotJoined {
+                info_hash,
+                address: self.address,
+                is_ourselves: self.is_ourselves.get(),
+            }),
+        }
     }
 
     /// Whether more may be sent.
@@ -106,9 +215,10 @@ impl Connection {
             return;
         }
         let result = self.check().and_then(|()| Ok(self.machine().handle_input(Input::Tick, now)?));
+        let has_something = || self.machine().has_control() || self.machine().has_events();
         match result {
             // Ten thousand idle connections must not all be woken every second.
-            Ok(()) if self.is_blocked.get() || self.machine().has_control() => self.to_write.notify_one(),
+            Ok(()) if self.is_blocked.get() || has_something() => self.mailbox.ring(),
             Ok(()) => {}
             Err(ended) => self.close(&ended),
         }
@@ -120,9 +230,15 @@ impl Connection {
             return;
         }
         tracing::debug!(peer = %self.address, "connection ended: {ended}");
+        match ended {
+            Ended::Peer(PeerError::Ourselves) => self.is_ourselves.set(true),
+            Ended::Peer(PeerError::Parted(_) | PeerError::Idle | PeerError::Uninterested) => {}
+            Ended::Peer(_) => self.departure.set(Departure::Mistake),
+            _ => {}
+        }
         // Fails only where the peer was faster.
         let _ = self.socket.shutdown(Shutdown::Both);
-        self.to_write.notify_one();
+        self.mailbox.ring();
         self.to_read.notify_one();
     }
 }

@@ -10,10 +10,12 @@ mod buffers;
 mod clock;
 mod connection;
 mod counters;
+mod dial;
 mod pace;
 mod reader;
 mod ring;
 mod thread;
+mod turn;
 mod writer;
 
 pub use counters::{Counters, Totals};

@@ -1,14 +1,27 @@
-//! The reading task of a connection: what the peer sends goes to the machine.
+//! The reading task of a connection: what the peer sends goes to the machine, and from there to storage and to the
+//! coordinator.
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::peer::Input;
+use protocol::geometry::BLOCK_LENGTH;
+use protocol::peer::{Arrival, Data, Input};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::storage::write::{BlockData, Chunk, Deposit, Slice};
+
+use super::buffers::{CHUNK_LENGTH, Landing};
 use super::connection::{Connection, Ended};
 use super::ring;
 use super::thread::Context;
+
+/// Bytes of blocks that one read may bring: those that fit the chunk, and one whose first part came before.
+const CHUNK_CREDITS: u32 = CHUNK_LENGTH as u32 + BLOCK_LENGTH;
+/// Blocks are cut out of a chunk that is at least this full; out of one that a slow peer has hardly filled they are
+/// copied, so that it does not lie idle until they are on disk.
+const MIN_SHARED: usize = CHUNK_LENGTH / 2;
 
 /// Reads until the connection ends, and says why. While the peer is silent it costs a poll and no buffer.
 pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended {
@@ -25,17 +38,120 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
         connection.check()?;
     }
     ring::readable(connection).await?;
-    let (result, buffer) = ring::receive(connection, context.buffers.take()).await;
-    let outcome = match result {
-        Ok(0) => Err(Ended::HungUp),
-        Ok(length) => {
-            let input = Input::Received(&buffer[..length]);
-            Ok(connection.machine().handle_input(input, Instant::now())?)
+    // Blocks are expected: memory on their way to the disk is asked for before they leave the socket.
+    let writer = context.writer.as_ref().filter(|_| connection.machine().expects_blocks());
+    let (landing, credits) = match writer {
+        Some(writer) => {
+            let credits = writer.credits().acquire(CHUNK_CREDITS).await.ok_or(Ended::Stopping)?;
+            (context.buffers.take_chunk(), Some(credits))
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(error.into()),
+        None => (context.buffers.take(), None),
     };
-    context.buffers.give(buffer);
-    connection.to_write.notify_one();
-    outcome
+    let (result, landing) = receive(context, connection, landing).await;
+    let length = match result {
+        Ok(0) => return Err(Ended::HungUp),
+        Ok(length) => length,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            context.buffers.give(landing);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let outcome =
+        connection.machine().handle_input(Input::Received(&landing.bytes()[..length]), Instant::now());
+    let arrivals = connection.machine().take_arrivals();
+    if arrivals.is_empty() {
+        context.buffers.give(landing);
+    } else {
+        deposit(context, connection, arrivals, landing, length, credits).await?;
+    }
+    // What came before the mistake counts.
+    context.report(connection).await;
+    outcome?;
+    connection.mailbox.ring();
+    Ok(())
+}
+
+/// Receives as much as is there, fits, and the limits allow.
+async fn receive(
+    context: &Context,
+    connection: &Rc<Connection>,
+    landing: Landing,
+) -> (io::Result<usize>, Landing) {
+    let of_torrent = connection.limits();
+    let throttles =
+        [&*context.limits].into_iter().chain(of_torrent.as_deref()).map(|limits| &limits.download);
+    let turn = throttles.clone().filter_map(|throttle| throttle.turn()).min();
+    let Some(turn) = turn else {
+        let length = landing.bytes().len();
+        return ring::receive(connection, landing, length).await;
+    };
+    let turn = turn.min(landing.bytes().len());
+    for throttle in throttles.clone() {
+        throttle.take(turn).await;
+    }
+    let (result, landing) = ring::receive(connection, landing, turn).await;
+    let unused = turn - result.as_ref().map_or(0, |length| *length);
+    throttles.for_each(|throttle| throttle.give_back(unused));
+    (result, landing)
+}
+
+/// Hands blocks to storage, all of them: the swarm is told that they are here.
+async fn deposit(
+    context: &Context,
+    connection: &Connection,
+    arrivals: Vec<Arrival>,
+    landing: Landing,
+    length: usize,
+    mut credits: Option<OwnedSemaphorePermit>,
+) -> Result<(), Ended> {
+    let (Some(torrent), Some(writer)) = (connection.torrent(), &context.writer) else { return Ok(()) };
+    let cutting = Cutting::new(landing, length);
+    for Arrival { block, data } in arrivals {
+        let needed = writer.credits().needed_kib(block.length) as usize;
+        let part = match credits.as_mut().and_then(|credits| credits.split(needed)) {
+            Some(part) => part,
+            // A block that came late, or a chunk that is full of short ones.
+            None => writer.credits().acquire(block.length).await.ok_or(Ended::Stopping)?,
+        };
+        let (torrent, data) = (Arc::clone(torrent), cutting.cut(data));
+        let deposit = Deposit { torrent, block, source: connection.key, data, credits: part };
+        writer.deposit(deposit).map_err(|_| Ended::Stopping)?;
+    }
+    cutting.finish(context);
+    Ok(())
+}
+
+/// What blocks are cut out of.
+enum Cutting {
+    /// A chunk that is shared with them.
+    Shared(Arc<Chunk>),
+    /// Memory that they are copied from: it is short, or a slow peer has hardly filled it.
+    Copied(Landing),
+}
+
+impl Cutting {
+    fn new(landing: Landing, length: usize) -> Self {
+        match landing {
+            Landing::Blocks(chunk) if length >= MIN_SHARED => Self::Shared(chunk.share()),
+            landing => Self::Copied(landing),
+        }
+    }
+
+    fn cut(&self, data: Data) -> BlockData {
+        match (data, self) {
+            (Data::Within(range), Self::Shared(chunk)) => Slice::new(Arc::clone(chunk), range).into(),
+            (Data::Within(range), Self::Copied(landing)) => landing.bytes()[range].to_vec().into(),
+            (Data::Gathered { mut bytes, start }, _) => {
+                bytes.drain(..start);
+                bytes.into()
+            }
+        }
+    }
+
+    fn finish(self, context: &Context) {
+        if let Self::Copied(landing) = self {
+            context.buffers.give(landing);
+        }
+    }
 }

@@ -14,6 +14,7 @@ use nix::libc;
 use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::batch::Batch;
+use super::buffers::Landing;
 use super::clock::Clock;
 
 /// Waits until `socket` has something to read, or has ended.
@@ -38,20 +39,22 @@ async fn poll<S: AsRawFd + 'static>(socket: &Rc<S>, events: libc::c_short) -> io
     submit(entry, Rc::clone(socket)).await.0.map(drop)
 }
 
-/// Receives into `buffer` what is there now, up to its length; does not wait.
+/// Receives into `landing` what is there now, up to `length`, which fits; does not wait.
 ///
 /// # Errors
 /// `WouldBlock` when there is nothing, and what `recv` says.
 pub(super) async fn receive<S: AsRawFd + 'static>(
     socket: &Rc<S>,
-    mut buffer: Box<[u8]>,
-) -> (io::Result<usize>, Box<[u8]>) {
-    let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
-    let entry = opcode::Recv::new(types::Fd(socket.as_raw_fd()), buffer.as_mut_ptr(), length)
+    mut landing: Landing,
+    length: usize,
+) -> (io::Result<usize>, Landing) {
+    let room = &mut landing.bytes_mut()[..length];
+    let length = u32::try_from(room.len()).unwrap_or(u32::MAX);
+    let entry = opcode::Recv::new(types::Fd(socket.as_raw_fd()), room.as_mut_ptr(), length)
         .flags(libc::MSG_DONTWAIT)
         .build();
-    let (result, (_, buffer)) = submit(entry, (Rc::clone(socket), buffer)).await;
-    (result, buffer)
+    let (result, (_, landing)) = submit(entry, (Rc::clone(socket), landing)).await;
+    (result, landing)
 }
 
 /// Waits for the next tick of `clock`.

@@ -2,27 +2,32 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use protocol::id::PeerId;
+use protocol::peer::Identity;
+use protocol::swarm::PeerKey;
 use slab::Slab;
-use socket2::SockRef;
-use tokio::sync::{Notify, watch};
+use socket2::{SockRef, Socket};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_uring::net::TcpStream;
 
+use crate::bus::{Dial, Limits, MAX_DIALS, Report, Reports};
 use crate::storage::Registry;
 use crate::storage::lane::Lanes;
+use crate::storage::write::Writer;
 use crate::sys::probe::{self, ProbeError};
 
 use super::accept;
 use super::buffers::Buffers;
 use super::clock::Clock;
-use super::connection::{Connection, Ended};
+use super::connection::{Connection, Ended, Origin};
 use super::counters::Counters;
+use super::dial;
 use super::ring;
 
 /// Operations that can be handed to the kernel at once; more are handed over in turns.
@@ -31,18 +36,26 @@ const RING_ENTRIES: u32 = 1_024;
 const RING_COMPLETIONS: u32 = 16 * 1_024;
 /// How often timeouts are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Where the number of a worker stands in the names of its connections.
+const WORKER_SHIFT: u32 = 48;
 /// How long connections may take to end when the worker stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all workers share.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// What we call ourselves.
-    pub our_id: PeerId,
+    /// What we say of ourselves.
+    pub ours: Identity,
     /// The torrents that peers may ask for.
     pub registry: Arc<Registry>,
     /// Who fetches what is not in memory.
     pub lanes: Arc<Lanes>,
+    /// Who takes what is downloaded, where anything is.
+    pub writer: Option<Arc<Writer>>,
+    /// Where the coordinator listens.
+    pub reports: Reports,
+    /// What all torrents together may send and receive.
+    pub limits: Arc<Limits>,
     /// Most connections of all workers together.
     pub max_connections: usize,
     /// Connections of all workers together.
@@ -54,6 +67,8 @@ pub struct Shared {
 /// A worker that runs.
 #[derive(Debug)]
 pub struct Worker {
+    /// Where it takes addresses to connect to.
+    pub dials: mpsc::Sender<Dial>,
     /// What it has done.
     pub counters: Arc<Counters>,
     /// Its thread; ends when told to stop.
@@ -76,16 +91,55 @@ pub enum WorkerError {
 
 /// What the tasks of one worker share.
 pub(super) struct Context {
-    pub(super) our_id: PeerId,
+    number: usize,
+    pub(super) ours: Identity,
     pub(super) registry: Arc<Registry>,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) writer: Option<Arc<Writer>>,
+    reports: Reports,
+    pub(super) limits: Arc<Limits>,
+    next_key: Cell<u64>,
     pub(super) counters: Arc<Counters>,
     pub(super) buffers: Buffers,
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     pub(super) places: Places,
     pub(super) is_stopping: Cell<bool>,
+    /// Connections that are being made, and since when.
+    pub(super) dialling: RefCell<Slab<(Instant, Rc<Socket>)>>,
     /// A connection has ended.
     pub(super) left: Notify,
+}
+
+impl Context {
+    /// A connection on `socket`, with a name that no other in this process has.
+    pub(super) fn connect(&self, socket: TcpStream, address: SocketAddr, origin: Origin) -> Rc<Connection> {
+        let number = self.next_key.replace(self.next_key.get() + 1);
+        let key = PeerKey((self.number as u64) << WORKER_SHIFT | number);
+        Connection::new(socket, key, address, origin, self.ours)
+    }
+
+    /// Tells the coordinator what happened on `connection`. Waits while it is behind.
+    pub(super) async fn report(&self, connection: &Connection) {
+        let _turn = connection.reporting.lock().await;
+        for report in connection.reports() {
+            // It goes before us when everything ends.
+            let _ = self.reports.send(report).await;
+        }
+    }
+
+    /// Tells the coordinator that `connection` has ended, if it had heard of it.
+    pub(super) async fn report_end(&self, connection: &Connection) {
+        self.report(connection).await;
+        if let Some(report) = connection.last_report() {
+            let _ = self.reports.send(report).await;
+        }
+    }
+
+    /// Tells the coordinator that an address cannot be reached.
+    pub(super) async fn report_unreachable(&self, dial: Dial) {
+        let Dial { info_hash, address } = dial;
+        let _ = self.reports.send(Report::NotJoined { info_hash, address, is_ourselves: false }).await;
+    }
 }
 
 /// The bound on connections, over all workers.
@@ -122,6 +176,7 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
     let clock = Clock::start(TICK).map_err(WorkerError::Clock)?;
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let of_thread = Arc::clone(&counters);
+    let (dials, to_dial) = mpsc::channel(MAX_DIALS);
     let thread = std::thread::Builder::new()
         .name(format!("btd-worker-{number}"))
         .spawn(move || {
@@ -136,7 +191,7 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
             };
             let _ = ready.send(result);
             let Some(runtime) = runtime else { return };
-            if !runtime.block_on(run(listeners, shared, of_thread, clock)) {
+            if !runtime.block_on(run(number, Doors { listeners, to_dial }, shared, of_thread, clock)) {
                 // Operations are still under way. Dropping the runtime would wait for them, or free memory that the
                 // kernel is using; the process is about to end, which does neither.
                 std::mem::forget(runtime);
@@ -144,18 +199,30 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
         })
         .map_err(WorkerError::Thread)?;
     match is_ready.recv() {
-        Ok(Ok(())) => Ok(Worker { counters, thread }),
+        Ok(Ok(())) => Ok(Worker { dials, counters, thread }),
         Ok(Err(error)) => Err(probe::explain(error).into()),
         Err(_) => Err(WorkerError::Thread(io::Error::other("it ended at once"))),
     }
 }
 
+/// Where connections come from.
+struct Doors {
+    listeners: Vec<TcpListener>,
+    to_dial: mpsc::Receiver<Dial>,
+}
+
 /// Runs the worker until it is told to stop; whether all connections have ended by then.
-async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters>, clock: Clock) -> bool {
+async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters>, clock: Clock) -> bool {
     let context = Rc::new(Context {
-        our_id: shared.our_id,
+        number,
+        ours: shared.ours,
         registry: shared.registry,
         lanes: shared.lanes,
+        writer: shared.writer,
+        reports: shared.reports,
+        limits: shared.limits,
+        next_key: Cell::new(0),
+        dialling: RefCell::default(),
         counters,
         buffers: Buffers::default(),
         connections: RefCell::default(),
@@ -165,13 +232,15 @@ async fn run(listeners: Vec<TcpListener>, shared: Shared, counters: Arc<Counters
     });
     let mut accepting = Vec::new();
     let mut kept = Vec::new();
-    for listener in listeners {
+    for listener in doors.listeners {
         kept.extend(listener.try_clone());
         let listener = tokio_uring::net::TcpListener::from_std(listener);
         accepting.push(tokio_uring::spawn(accept::run(Rc::clone(&context), listener)));
     }
+    let dialling = tokio_uring::spawn(dial::run(Rc::clone(&context), doors.to_dial));
     keep_time(&context, &Rc::new(clock), shared.stop).await;
     context.is_stopping.set(true);
+    dialling.abort();
     for listener in &kept {
         // Ends the accept that is under way.
         let _ = SockRef::from(listener).shutdown(Shutdown::Both);
@@ -196,6 +265,7 @@ async fn keep_time(context: &Context, clock: &Rc<Clock>, mut stop: watch::Receiv
                 }
                 let now = Instant::now();
                 context.connections.borrow().iter().for_each(|(_, connection)| connection.tick(now));
+                dial::give_up_late(context, now);
             }
             // Whoever could tell us to stop being gone means the same. The tick under way is of no use any more.
             _ = stop.wait_for(|stop| *stop) => return clock.end(),
@@ -207,7 +277,8 @@ async fn keep_time(context: &Context, clock: &Rc<Clock>, mut stop: watch::Receiv
 async fn drain(context: &Context) {
     loop {
         context.connections.borrow().iter().for_each(|(_, connection)| connection.close(&Ended::Stopping));
-        if context.connections.borrow().is_empty() {
+        dial::give_up_all(context);
+        if context.connections.borrow().is_empty() && context.dialling.borrow().is_empty() {
             return;
         }
         context.left.notified().await;

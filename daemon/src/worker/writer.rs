@@ -18,6 +18,7 @@ use super::connection::{Connection, Ended};
 use super::pace::Pace;
 use super::ring;
 use super::thread::Context;
+use super::turn::Turn;
 
 /// How long a batch may hold what it was lent while its peer takes nothing: less than windows are trusted to be warm.
 /// After that the rest is lent anew, and looked at anew.
@@ -27,9 +28,12 @@ const LEASE_TIME: Duration = Duration::from_secs(5);
 pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended {
     let mut writer = Writer { context, connection, pace: Pace::new() };
     loop {
+        if let Err(ended) = writer.listen().await {
+            return ended;
+        }
         match writer.write().await {
             Ok(true) => {}
-            Ok(false) => connection.to_write.notified().await,
+            Ok(false) => connection.mailbox.rung().await,
             Err(ended) => return ended,
         }
         if let Err(ended) = connection.check() {
@@ -45,10 +49,22 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Does what the coordinator has ordered, and tells it what came of that.
+    async fn listen(&self) -> Result<(), Ended> {
+        self.connection.obey(&self.context.registry)?;
+        self.context.report(self.connection).await;
+        Ok(())
+    }
+
     /// Sends one batch of what is in memory, then what had to be fetched; false when there is nothing.
     async fn write(&mut self) -> Result<bool, Ended> {
+        let turn = self.earn_turn().await?;
+        let max_blocks = turn.as_ref().map_or(usize::MAX, Turn::blocks).min(self.pace.blocks());
         let mut batch = self.context.buffers.take_batch();
-        let cold = self.gather(&mut batch)?;
+        let cold = self.gather(&mut batch, max_blocks)?;
+        turn.inspect(|turn| {
+            turn.settle(batch.payload_bytes() + cold.iter().map(|b| u64::from(b.length)).sum::<u64>())
+        });
         if batch.is_empty() && cold.is_empty() {
             self.context.buffers.give_batch(batch);
             return Ok(false);
@@ -70,16 +86,51 @@ impl Writer<'_> {
         Ok(true)
     }
 
+    /// Where rates are limited, waits until blocks may be sent. Small messages do not wait: they go meanwhile.
+    async fn earn_turn(&mut self) -> Result<Option<Turn>, Ended> {
+        let Some(turn) = Turn::new(&self.context.limits, self.connection.limits()) else { return Ok(None) };
+        if !self.connection.machine().has_requests() {
+            return Ok(None);
+        }
+        {
+            let mut earned = pin!(turn.earn());
+            loop {
+                self.send_control().await?;
+                tokio::select! {
+                    () = &mut earned => break,
+                    () = self.connection.mailbox.rung() => {}
+                }
+                self.connection.check()?;
+                self.listen().await?;
+            }
+        }
+        Ok(Some(turn))
+    }
+
+    /// Sends the small messages that wait, and no block.
+    async fn send_control(&mut self) -> Result<(), Ended> {
+        while self.connection.machine().has_control() {
+            let mut batch = self.context.buffers.take_batch();
+            if let Some(Output::Control(bytes)) = self.connection.machine().poll_output(Instant::now()) {
+                batch.push_control(&bytes);
+                batch = self.send(batch).await?;
+                self.connection.machine().handle_input(Input::Sent { is_all: true }, Instant::now())?;
+            }
+            self.context.buffers.give_batch(batch);
+        }
+        Ok(())
+    }
+
     /// Fills `batch` with what the machine wants sent and is in memory; returns the first block that is not, and all
     /// that were asked for after it: clients take a block that overtakes others for a sign that those are lost.
-    fn gather(&self, batch: &mut Batch) -> Result<Vec<Block>, PeerError> {
+    fn gather(&self, batch: &mut Batch, max_blocks: usize) -> Result<Vec<Block>, PeerError> {
         let now = Instant::now();
         let now_s = window::seconds(now);
         let mut cold = Vec::new();
-        while !batch.is_full(self.pace.blocks().saturating_sub(cold.len())) {
+        while !batch.is_full(max_blocks.saturating_sub(cold.len())) {
             let Some(output) = self.connection.machine().poll_output(now) else { break };
             match output {
-                Output::Find(info_hash) => self.connection.attach(self.context.registry.get(&info_hash))?,
+                Output::Find(info_hash) => self.connection.attach(info_hash, &self.context.registry)?,
                 Output::Control(bytes) => batch.push_control(&bytes),
                 Output::Serve(block) => {
                     let lend = |torrent: &Arc<Torrent>| torrent.lend(block, now_s, batch.lease());
@@ -105,7 +156,7 @@ impl Writer<'_> {
                     self.connection.machine().handle_input(Input::Sent { is_all: false }, Instant::now())?;
                     return Ok(lease?);
                 }
-                () = self.connection.to_write.notified() => self.connection.check()?,
+                () = self.connection.mailbox.rung() => self.connection.check()?,
             }
         }
     }
@@ -153,6 +204,7 @@ impl Writer<'_> {
             self.wait_for_room(&mut batch, lent_at).await?;
         }
         self.context.counters.add_blocks(blocks, payload_bytes);
+        self.connection.torrent().inspect(|torrent| torrent.add_uploaded(payload_bytes));
         self.pace.note(started_at.elapsed());
         Ok(batch)
     }
@@ -164,7 +216,7 @@ impl Writer<'_> {
         let result = loop {
             let result = tokio::select! {
                 result = &mut ready => Some(result),
-                () = self.connection.to_write.notified() => None,
+                () = self.connection.mailbox.rung() => None,
             };
             self.connection.check()?;
             if lent_at.elapsed() >= LEASE_TIME && !batch.is_given_back() {

@@ -160,6 +160,16 @@ impl Machine {
         matches!(&self.course, Course::Talking(talk) if talk.dialogue.requesting.is_waiting())
     }
 
+    /// Whether requests of the peer wait to be served.
+    pub fn has_requests(&self) -> bool {
+        matches!(&self.course, Course::Talking(talk) if talk.dialogue.serving.has_requests())
+    }
+
+    /// Whether [`Machine::take_events`] has something.
+    pub fn has_events(&self) -> bool {
+        matches!(&self.course, Course::Talking(talk) if !talk.dialogue.events.is_empty())
+    }
+
     /// Whether a small message waits for [`Machine::poll_output`]: time alone brings nothing else to send.
     pub fn has_control(&self) -> bool {
         !self.control.is_empty()

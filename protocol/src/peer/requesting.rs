@@ -16,6 +16,9 @@ const QUEUE_TIME_S: u64 = 3;
 const FIRST_REQUESTS: u32 = 8;
 /// A rate has stopped growing when it gained less than one part in so many within a second.
 const SLOW_START_GAIN: u64 = 8;
+/// Requests that a peer may reject within a second, none of them for a choke, before it gets no more until the next: one
+/// that rejects all would be asked as often as the line allows.
+const MAX_REJECTIONS: u32 = 64;
 /// Blocks given up that may still come in: more than a peer was ever asked for at once are not remembered.
 const MAX_GIVEN_UP: usize = 2 * MAX_REQUESTS as usize;
 
@@ -37,6 +40,8 @@ pub(super) struct Requesting {
     /// How many the peer takes.
     peer_queue: u32,
     is_starting: bool,
+    /// Requests rejected since the last tick.
+    rejections: u32,
     /// Payload bytes since the last tick, and in a second of late.
     received: u64,
     rate_bytes_per_s: u64,
@@ -57,6 +62,7 @@ impl Requesting {
             depth: FIRST_REQUESTS,
             peer_queue: DEFAULT_PEER_QUEUE,
             is_starting: true,
+            rejections: 0,
             received: 0,
             rate_bytes_per_s: 0,
             ticked_at: now,
@@ -147,21 +153,25 @@ impl Requesting {
         true
     }
 
-    /// The peer will not send `block`: whether it was asked for it.
+    /// The peer will not send `block`: whether it was asked for it. What was given up is answered too, and first: the
+    /// block may have been asked for anew since, and that request is still to be answered.
     pub(super) fn rejected(&mut self, block: Block, events: &mut Vec<Event>) -> bool {
+        if let Some(position) = self.given_up.iter().position(|given_up| *given_up == block) {
+            self.given_up.swap_remove_back(position);
+            return true;
+        }
         let was_waiting = self.take(block);
         if was_waiting {
+            self.rejections += u32::from(!self.is_choked);
             events.push(Event::Rejected(block));
         }
-        // What was cancelled is answered too.
-        let given_up = self.given_up.iter().position(|given_up| *given_up == block);
-        given_up.map(|position| self.given_up.swap_remove_back(position));
-        was_waiting || given_up.is_some()
+        was_waiting
     }
 
     /// Offers the swarm the room there is, when it is worth a word.
     pub(super) fn offer_room(&mut self, events: &mut Vec<Event>) {
-        if self.is_choked && self.allowed_fast.is_empty() {
+        let is_choked = self.is_choked && self.allowed_fast.is_empty();
+        if is_choked || self.rejections >= MAX_REJECTIONS {
             return;
         }
         let taken = u32::try_from(self.outstanding.len()).unwrap_or(u32::MAX).saturating_add(self.granted);
@@ -177,6 +187,7 @@ impl Requesting {
     /// given up on.
     pub(super) fn tick(&mut self, now: Instant, control: &mut Vec<u8>, events: &mut Vec<Event>) {
         self.measure(now);
+        self.rejections = 0;
         if self.outstanding.is_empty() {
             return;
         }
@@ -363,6 +374,42 @@ mod tests {
         requesting.tick(now, &mut control, &mut events);
         assert_eq!(events, [Event::Snubbing(true), Event::Rejected(block(0))]);
         assert!(!requesting.is_waiting() && room(&mut requesting) == 1);
+    }
+
+    #[test]
+    fn the_rejection_of_a_request_that_was_taken_back_leaves_a_later_one_for_the_same_block_waiting() {
+        let now = Instant::now();
+        let mut requesting = unchoked(now);
+        ask(&mut requesting, 0..1, now);
+        let mut events = Vec::new();
+        requesting.cancel(block(0), &mut Vec::new(), &mut events);
+        ask(&mut requesting, 0..1, now);
+        events.clear();
+        assert!(requesting.rejected(block(0), &mut events), "the answer to the cancel");
+        assert!(events.is_empty() && requesting.is_waiting());
+        assert!(requesting.receive(block(0), now, &mut events), "the answer to the later request");
+        assert_eq!(events, [Event::Received(block(0))]);
+        assert!(!requesting.rejected(block(0), &mut events), "once too often");
+    }
+
+    #[test]
+    fn a_peer_that_rejects_everything_is_left_alone_until_the_next_tick() {
+        let now = Instant::now();
+        let mut requesting = unchoked(now);
+        let mut asked = 0;
+        loop {
+            let room = room(&mut requesting);
+            if room == 0 {
+                break;
+            }
+            ask(&mut requesting, asked..asked + room, now);
+            (asked..asked + room)
+                .for_each(|piece| assert!(requesting.rejected(block(piece), &mut Vec::new())));
+            asked += room;
+        }
+        assert!((MAX_REJECTIONS..2 * MAX_REJECTIONS).contains(&asked), "{asked}");
+        requesting.tick(now + Duration::from_secs(1), &mut Vec::new(), &mut Vec::new());
+        assert!(room(&mut requesting) > 0);
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Serving {
         }
     }
 
+    /// Whether requests wait to be served.
+    pub(super) fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
     /// Whether more requests may be taken. There are clients that queue as many as their rate suggests, whatever
     /// limit we announce; TCP holds them back.
     pub(super) fn has_room(&self) -> bool {

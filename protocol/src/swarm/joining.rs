@@ -80,7 +80,8 @@ impl Swarm {
     }
 
     /// Why a connection that stands cannot stay. Of two connections between the same two peers both ends keep the
-    /// one that the greater peer id opened.
+    /// one that the greater peer id opened. One that a peer opens anew replaces what is left of the one before; from
+    /// another host it is somebody who uses the peer's name.
     fn refuse(&mut self, joined: &Joined) -> Option<Parting> {
         if self.candidates.is_banned(joined.address) {
             return Some(Parting::Banned);
@@ -88,9 +89,13 @@ impl Swarm {
         let Some(other) = self.ids.get(&joined.peer_id).copied() else {
             return (self.peers.len() > self.settings.max_peers).then_some(Parting::Crowded);
         };
-        let is_other_outgoing = self.peers.get(&other).map(|peer| peer.is_outgoing);
-        let is_ours_greater = self.our_id.as_bytes() > joined.peer_id.as_bytes();
-        if is_other_outgoing == Some(joined.is_outgoing) || joined.is_outgoing != is_ours_greater {
+        let before = self.peers.get(&other)?;
+        let is_better = if before.is_outgoing == joined.is_outgoing {
+            !joined.is_outgoing && before.address.ip() == joined.address.ip()
+        } else {
+            joined.is_outgoing == (self.our_id > joined.peer_id)
+        };
+        if !is_better {
             return Some(Parting::Duplicate);
         }
         self.tell(other, Order::Close(Parting::Duplicate));

@@ -119,6 +119,8 @@ struct Record {
     sent: Recent,
     /// Bytes that it took in all rounds.
     given: u64,
+    /// Optimistic turns that it had since it last gave us something.
+    vain_turns: u32,
     /// Since when it is choked; of no meaning while it is not.
     waiting_since: Instant,
 }
@@ -180,7 +182,7 @@ impl Choker {
         self.unchoked.insert(peer, Slot { since: now, turn: Some(now) });
         self.rotation.retain(|other| *other != peer);
         self.rotation.push_back(peer);
-        self.records.entry(peer).or_insert_with(|| Record::new(now));
+        self.records.entry(peer).or_insert_with(|| Record::new(now)).vain_turns += 1;
         true
     }
 
@@ -203,6 +205,9 @@ impl Choker {
         }
         let record = self.records.entry(peer).or_insert_with(|| Record::new(now));
         record.count(contender, self.round);
+        if policy.goal != Goal::Leech {
+            record.vain_turns = 0;
+        }
         Bid::new(contender, record, self.unchoked.get(&peer).copied(), policy, now, rng.random())
     }
 
@@ -244,18 +249,23 @@ impl Choker {
         grants
     }
 
-    /// Gives the slots that are left to the next in the rotation, who then go to its end.
+    /// Gives the slots that are left to the next in the rotation, who then go to its end. Who gave nothing back for
+    /// its last turns comes after all who had fewer: where slots are left, taking alone must not be enough.
     fn give_turns(&mut self, grants: &mut BTreeMap<PeerKey, Slot>, slots: usize, now: Instant) {
+        let mut waiting: Vec<(u32, PeerKey)> = (self.rotation.iter())
+            .filter(|peer| !grants.contains_key(peer))
+            .filter_map(|peer| Some((*peer, self.records.get(peer)?)))
+            .filter(|(_, record)| record.round == self.round)
+            .map(|(peer, record)| (record.vain_turns, peer))
+            .collect();
+        waiting.sort_by_key(|(vain_turns, _)| *vain_turns);
         let mut lucky = BTreeSet::new();
-        for &peer in &self.rotation {
-            if grants.len() >= slots {
-                break;
-            }
-            let is_interested = self.records.get(&peer).is_some_and(|record| record.round == self.round);
-            if is_interested && !grants.contains_key(&peer) {
-                let since = self.unchoked.get(&peer).map_or(now, |slot| slot.since);
-                grants.insert(peer, Slot { since, turn: Some(now) });
-                lucky.insert(peer);
+        for (_, peer) in waiting.into_iter().take(slots.saturating_sub(grants.len())) {
+            let since = self.unchoked.get(&peer).map_or(now, |slot| slot.since);
+            grants.insert(peer, Slot { since, turn: Some(now) });
+            lucky.insert(peer);
+            if let Some(record) = self.records.get_mut(&peer) {
+                record.vain_turns += 1;
             }
         }
         self.rotation.retain(|peer| !lucky.contains(peer));
@@ -265,7 +275,14 @@ impl Choker {
 
 impl Record {
     fn new(now: Instant) -> Self {
-        Self { round: 0, received: Recent::default(), sent: Recent::default(), given: 0, waiting_since: now }
+        Self {
+            round: 0,
+            received: Recent::default(),
+            sent: Recent::default(),
+            given: 0,
+            vain_turns: 0,
+            waiting_since: now,
+        }
     }
 
     /// Takes the counts of `round` in. Those of a round long ago, before the peer lost interest, count no more.
@@ -277,6 +294,9 @@ impl Record {
         self.received.push(contender.received);
         self.sent.push(contender.sent);
         self.given = self.given.saturating_add(contender.sent);
+        if contender.received > 0 {
+            self.vain_turns = 0;
+        }
     }
 }
 

@@ -78,7 +78,7 @@ fn who_gives_nothing_gets_less_than_a_third_of_the_slots_of_a_giver() {
                 table.old(peer, if peer < 4 { 0 } else { 1 + (peer * 7_919 + round * 104_729) % 1_000 })
             })
             .collect();
-        table.round(&contenders).into_iter().for_each(|peer| turns[peer as usize] += 1);
+        table.round(&contenders).into_iter().for_each(|peer| turns[usize::try_from(peer).unwrap()] += 1);
     }
     let givers_mean = turns[4..].iter().sum::<u32>() / 16;
     assert!(turns[..4].iter().all(|turns| *turns > 0 && turns * 3 < givers_mean), "{turns:?}");
@@ -148,6 +148,24 @@ fn the_optimistic_slot_reaches_everyone_and_lasts_thirty_seconds() {
     }
     assert!(seen.len() >= 22, "{seen:?}");
     assert!(changes <= 21, "{changes}");
+}
+
+#[test]
+fn who_gave_nothing_back_for_its_turn_comes_after_those_who_give_now_and_then() {
+    let mut table = Table::new(Some(4), Goal::Leech);
+    let mut turns = [0_u32; 12];
+    for round in 0..120_u64 {
+        // The first three hold the regular slots; the last gives nothing, the others a little every third round.
+        let give = |peer: u64| match peer {
+            0..3 => 1_000,
+            11 => 0,
+            _ => u64::from((round + peer).is_multiple_of(3)),
+        };
+        let contenders: Vec<_> = (0..12).map(|peer| table.old(peer, give(peer))).collect();
+        table.round(&contenders).into_iter().for_each(|peer| turns[usize::try_from(peer).unwrap()] += 1);
+    }
+    let least = turns[3..11].iter().min().unwrap();
+    assert!(turns[11] > 0 && turns[11] * 2 <= *least, "{turns:?}");
 }
 
 #[test]
@@ -244,7 +262,7 @@ fn round_robin_serves_everyone_its_quota_in_turn() {
     let (mut totals, mut rounds) = (BTreeMap::new(), [0_u32; 6]);
     for _ in 0..6 * 8 {
         let contenders = takers(&table, 6, |_| 100 * u64::from(PIECE_LENGTH), &mut totals);
-        table.round(&contenders).into_iter().for_each(|peer| rounds[peer as usize] += 1);
+        table.round(&contenders).into_iter().for_each(|peer| rounds[usize::try_from(peer).unwrap()] += 1);
     }
     // A turn is the first multiple of 10 s beyond 60 s: seven rounds.
     assert!(rounds.iter().all(|rounds| (13..=21).contains(rounds)), "{rounds:?}");
@@ -297,8 +315,10 @@ fn anti_leech_counts_what_a_peer_was_given_whatever_it_claims() {
     assert_eq!(table.round(&[liar(&table), honest(&table)]), [2]);
 }
 
-/// One round of a random swarm: slots, a goal, and what each peer does.
-fn rounds() -> impl Strategy<Value = Vec<(Option<usize>, u8, Vec<(u64, u64, bool)>, u64)>> {
+/// One round of a random swarm: slots, a goal, what each peer does, and who becomes interested after it.
+type RandomRound = (Option<usize>, u8, Vec<(u64, u64, bool)>, u64);
+
+fn rounds() -> impl Strategy<Value = Vec<RandomRound>> {
     let peers = prop::collection::vec((0_u64..24, 0_u64..2_000, any::<bool>()), 0..24);
     prop::collection::vec((prop::option::weighted(0.9, 0_usize..9), 0_u8..4, peers, 0_u64..24), 1..40)
 }

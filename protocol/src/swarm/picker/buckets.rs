@@ -84,6 +84,12 @@ impl Buckets {
         self.availability[piece as usize]
     }
 
+    /// Whether one peer alone has the rarest piece of a shelf, or nobody.
+    pub(super) fn has_sole(&self) -> bool {
+        let rarest = self.shelves.iter().filter_map(|shelf| shelf.order.last());
+        rarest.into_iter().any(|piece| self.availability(*piece) <= 1)
+    }
+
     /// Counts a peer that has everything.
     pub(super) fn add_seed(&mut self) {
         self.seeds += 1;

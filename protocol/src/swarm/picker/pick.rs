@@ -51,7 +51,8 @@ impl Picker {
             self.pick_listed(only, &mut turn);
             return;
         }
-        self.pick_open(&mut turn);
+        self.pick_sole(&mut turn);
+        self.pick_open(&mut turn, false);
         self.pick_new(&mut turn);
         if turn.given() == 0 {
             self.pick_remaining(&mut turn);
@@ -86,14 +87,38 @@ impl Picker {
         }
     }
 
-    /// Free blocks of open pieces. Slow peers stay among themselves: a fast one would have to wait for them.
-    fn pick_open(&mut self, turn: &mut Turn<'_>) {
+    /// What nobody else can give, be it begun or new: others would finish the pieces that are begun, but only this
+    /// peer can bring more into the swarm. A lone seed whose leechers had it finish pieces of each other would send
+    /// half as much again before everything has left it once.
+    fn pick_sole(&mut self, turn: &mut Turn<'_>) {
+        if self.order != PieceOrder::RarestFirst || turn.ask.pace == Pace::Slow {
+            return;
+        }
+        self.pick_open(turn, true);
+        let begun = self.open.partial().next().map(|(piece, _)| self.buckets.priority(piece));
+        let mut search = Search::new(turn.ask.pieces, Way::Rarest);
+        while turn.room() > 0
+            && self.buckets.has_sole()
+            && self.may_open()
+            && let Some(piece) = search.next(&self.buckets, &mut self.rng)
+            && self.buckets.availability(piece) == 1
+            && begun.is_none_or(|begun| self.buckets.priority(piece) >= begun)
+        {
+            self.open_piece(piece, turn.ask.pace);
+            self.take(piece, turn);
+        }
+    }
+
+    /// Free blocks of open pieces, or of those that nobody else has. Slow peers stay among themselves: a fast one
+    /// would have to wait for them.
+    fn pick_open(&mut self, turn: &mut Turn<'_>, is_sole: bool) {
         let (ask, slot) = (turn.ask, turn.slot);
         let is_fit =
             |open: &OpenPiece| open.admits(slot) && (ask.pace == Pace::Fast || open.pace == Pace::Slow);
+        let is_rare = |piece: u32| !is_sole || self.buckets.availability(piece) == 1;
         let mut room = turn.room();
         let pieces: Vec<u32> = (self.open.partial().take(MAX_OPEN_SCAN))
-            .filter(|(piece, open)| is_fit(open) && ask.pieces.contains(*piece))
+            .filter(|(piece, open)| is_fit(open) && is_rare(*piece) && ask.pieces.contains(*piece))
             .take_while(|(_, open)| {
                 let is_needed = room > 0;
                 room = room.saturating_sub(open.blocks.free() as usize);

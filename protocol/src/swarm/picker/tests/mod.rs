@@ -156,14 +156,37 @@ fn begun_pieces_come_before_new_ones() {
 }
 
 #[test]
+fn what_one_peer_alone_has_comes_before_begun_pieces_that_others_can_finish() {
+    let mut picker = picker(8, 4);
+    verify(&mut picker, 0..4);
+    let (all, common) = (PieceSet::full(8), set([4, 5, 6], 8));
+    picker.peer_joined(&all);
+    picker.peer_joined(&common);
+    let begun = pieces_picked(&mut picker, ask(BOB, &common, 2));
+    assert_eq!(pieces_picked(&mut picker, ask(ALICE, &all, 3)), [7], "a new one that only she has");
+    assert_eq!(
+        pieces_picked(&mut picker, ask(ALICE, &all, 3)),
+        [7, begun[0]],
+        "the rest of it, and then as usual"
+    );
+    picker.set_priority(5, Priority::High);
+    assert_eq!(pieces_picked(&mut picker, ask(BOB, &common, 1)), [5]);
+    assert_eq!(
+        pieces_picked(&mut picker, ask(ALICE, &all, 1)),
+        [5],
+        "but never before one that is wanted more"
+    );
+}
+
+#[test]
 fn a_begun_piece_that_lacks_less_comes_first_but_after_one_of_higher_priority() {
     let mut picker = picker(8, 4);
     let piece = |number| set([number], 8);
     picked(&mut picker, ask(ALICE, &piece(1), 1));
-    picked(&mut picker, ask(ALICE, &piece(2), 3));
-    picked(&mut picker, ask(ALICE, &piece(3), 2));
+    picked(&mut picker, ask(ALICE, &piece(2), 2));
+    picked(&mut picker, ask(ALICE, &piece(3), 3));
     picker.set_priority(1, Priority::High);
-    assert_eq!(pieces_picked(&mut picker, ask(BOB, &set(0..4, 8), 6)), [1, 2, 3]);
+    assert_eq!(pieces_picked(&mut picker, ask(BOB, &set(0..4, 8), 6)), [1, 3, 2]);
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! `btd get`: learns what a torrent is, fetches it, and remembers how far it came.
+
+mod events;
+mod keeper;
+mod prepare;
+mod selection;
+mod session;
+mod source;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::GetArgs;
+use crate::config::{GetConfig, ServeConfig};
+use crate::sys::{limits, listen, probe};
+
+use super::Failure;
+use super::server::{Notices, Server, ServerError};
+
+use events::Events;
+use session::{End, Session};
+use source::Wanted;
+
+/// What ends with 5: not complete in time.
+const EXIT_TIMED_OUT: u8 = 5;
+/// What ends with 130, as shells have it: interrupted.
+const EXIT_INTERRUPTED: u8 = 130;
+/// How long the end waits for the state to be written.
+const STATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Fetches until complete, or until something ends it.
+pub(super) fn run(args: GetArgs) -> Result<ExitCode, Failure> {
+    let events = Events::new(args.json, args.log.quiet);
+    let result = fetch(args, &events);
+    if let Err(failure) = &result {
+        events.error(&failure.to_string());
+    }
+    result
+}
+
+fn fetch(args: GetArgs, events: &Events) -> Result<ExitCode, Failure> {
+    let config = GetConfig::new(args, limits::raise_open_files()?)?;
+    probe::io_uring()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let end = runtime.block_on(fetch_until_end(config, events));
+    // A name that is being looked up, or a disk that does not answer, must not hold up the end.
+    runtime.shutdown_background();
+    end.map(|end| match end {
+        End::Complete => ExitCode::SUCCESS,
+        End::TimedOut => ExitCode::from(EXIT_TIMED_OUT),
+        End::Interrupted => ExitCode::from(EXIT_INTERRUPTED),
+    })
+}
+
+/// Fetches until a signal, the time limit, or the end of the work.
+async fn fetch_until_end(config: GetConfig, events: &Events) -> Result<End, Failure> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let timeout = config.timeout;
+    let late = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut session = None;
+    let end = tokio::select! {
+        result = work(&config, events, &mut session) => result,
+        () = late => Ok(End::TimedOut),
+        _ = interrupt.recv() => Ok(End::Interrupted),
+        _ = terminate.recv() => Ok(End::Interrupted),
+    };
+    // Whatever ended it: what was fetched is kept, and trackers hear of it.
+    if let Some(session) = session {
+        session.finish(events);
+    }
+    let end = end?;
+    match end {
+        End::TimedOut => {
+            let shown = humantime::format_duration(timeout.unwrap_or_default());
+            events.error(&format!("not complete after {shown}: started again, it continues"));
+        }
+        End::Interrupted => tracing::info!("interrupted: started again, it continues"),
+        End::Complete => {}
+    }
+    Ok(end)
+}
+
+async fn work(config: &GetConfig, events: &Events, session: &mut Option<Session>) -> Result<End, Failure> {
+    let wanted = Wanted::look(config).await?;
+    let mut started = Session::new(config, wanted)?;
+    started.prepare_known(config, events).await?;
+    if started.is_complete() && !config.is_seeding {
+        events.done(&started.summary());
+        return Ok(End::Complete);
+    }
+    started.check_reachable()?;
+    let (server, notices) = serve(&config.serve, config.has_default_listen)?;
+    events.listening(server.addresses());
+    started.start(server, config).await?;
+    session.insert(started).run(notices, config, events).await
+}
+
+/// Starts to serve; with the default addresses on any port, where the usual one is taken by another download.
+fn serve(serve: &ServeConfig, has_default_listen: bool) -> Result<(Server, Notices), Failure> {
+    let start = |addresses: Vec<std::net::SocketAddr>| -> Result<(Server, Notices), ServerError> {
+        let listen = listen::usable(&addresses, has_default_listen)?;
+        Server::start(&ServeConfig { listen, ..serve.clone() })
+    };
+    match start(serve.listen.clone()) {
+        Err(ServerError::Listen(listen::ListenError::InUse(_))) if has_default_listen => {
+            let any_port = serve.listen.iter().map(|address| std::net::SocketAddr::new(address.ip(), 0));
+            Ok(start(any_port.collect())?)
+        }
+        result => Ok(result?),
+    }
+}

@@ -1,0 +1,117 @@
+//! Which files of a torrent are fetched.
+
+use std::ops::RangeInclusive;
+
+use globset::{Glob, GlobMatcher};
+use protocol::meta::{FileKind, Info};
+use protocol::swarm::picker::Priority;
+
+use super::super::Failure;
+
+/// What names files: by number, or by pattern.
+#[derive(Debug)]
+enum Choice {
+    Numbers(Vec<RangeInclusive<usize>>),
+    Pattern(Box<GlobMatcher>),
+}
+
+/// Whether each file of `info` is wanted: those that `options` of the command line name, or else those that the magnet
+/// link selects, or else all.
+///
+/// # Errors
+/// When an option names no file.
+pub(super) fn wanted_files(
+    info: &Info,
+    options: &[String],
+    link: Option<&[RangeInclusive<usize>]>,
+) -> Result<Vec<bool>, Failure> {
+    let count = info.files().len();
+    if options.is_empty() {
+        let selects =
+            |file: usize| link.is_none_or(|ranges| ranges.iter().any(|range| range.contains(&file)));
+        let wanted: Vec<bool> = (0..count).map(selects).collect();
+        // A link that selects nothing of the torrent says nothing about it.
+        return Ok(if wanted.contains(&true) { wanted } else { vec![true; count] });
+    }
+    let mut wanted = vec![false; count];
+    for option in options {
+        let choice = Choice::parse(option)?;
+        let mut is_met = false;
+        for (file, entry) in info.files().iter().enumerate() {
+            if entry.kind == FileKind::Regular && choice.names(file, &entry.path.to_string()) {
+                (wanted[file], is_met) = (true, true);
+            }
+        }
+        if !is_met {
+            return Err(
+                format!("--select {option}: names none of the {count} files of {}", info.name()).into()
+            );
+        }
+    }
+    Ok(wanted)
+}
+
+impl Choice {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        if text.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '-' | ' ')) {
+            let ranges: Option<Vec<_>> = text.split(',').map(|part| range(part.trim())).collect();
+            let ranges =
+                ranges.ok_or_else(|| format!("--select {text}: not a list of files such as 0,2,5-7"))?;
+            return Ok(Self::Numbers(ranges));
+        }
+        let glob = Glob::new(text).map_err(|error| format!("--select {text}: {error}"))?;
+        Ok(Self::Pattern(Box::new(glob.compile_matcher())))
+    }
+
+    /// Whether it names file number `file` at `path`, which begins with the name of the torrent where that is a folder.
+    fn names(&self, file: usize, path: &str) -> bool {
+        match self {
+            Self::Numbers(ranges) => ranges.iter().any(|range| range.contains(&file)),
+            Self::Pattern(glob) => {
+                let below = path.split_once('/').map_or(path, |(_, below)| below);
+                glob.is_match(path) || glob.is_match(below)
+            }
+        }
+    }
+}
+
+/// Reads `5` or `5-7`.
+fn range(text: &str) -> Option<RangeInclusive<usize>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = first.parse().ok()?..=last.parse().ok()?;
+    (!range.is_empty()).then_some(range)
+}
+
+/// How much each piece is wanted when these files are; empty when all are.
+pub(super) fn priorities(info: &Info, wanted: &[bool]) -> Vec<Priority> {
+    if wanted.iter().all(|is_wanted| *is_wanted) {
+        return Vec::new();
+    }
+    let mut priorities = vec![Priority::Skip; info.geometry().piece_count() as usize];
+    for (file, _) in wanted.iter().enumerate().filter(|(_, is_wanted)| **is_wanted) {
+        for piece in info.geometry().pieces_of(info.layout().file_range(file)) {
+            priorities[piece as usize] = Priority::Normal;
+        }
+    }
+    priorities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(option: &str, file: usize, path: &str) -> bool {
+        Choice::parse(option).unwrap().names(file, path)
+    }
+
+    #[test]
+    fn files_are_named_by_number_and_by_pattern() {
+        assert!(names("0,2,5-7", 6, "x") && names("0, 2", 2, "x") && !names("0,2,5-7", 3, "x"));
+        assert!(names("*.iso", 0, "disks/deep/a.iso") && names("deep/*", 0, "disks/deep/a.iso"));
+        assert!(names("disks/deep/a.*", 0, "disks/deep/a.iso") && names("a.iso", 0, "a.iso"));
+        assert!(!names("b*", 0, "disks/a.iso"));
+        for bad in ["", "1-", "-", "3-1", "1,,2", "[", "99999999999999999999"] {
+            assert!(Choice::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

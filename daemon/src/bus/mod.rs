@@ -1,0 +1,74 @@
+//! What workers and the coordinator have in common: the one place where they meet.
+//!
+//! Workers tell the coordinator what happened through one bounded channel of [`Report`]s; a worker that finds it full
+//! stops reading that peer's socket. The coordinator answers through a [`Mailbox`] for each connection, where newer
+//! orders replace older ones, so that neither ever waits for a slow worker nor loses anything.
+
+mod mailbox;
+pub mod throttle;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use protocol::id::InfoHash;
+use protocol::peer::Event;
+use protocol::swarm::candidates::Ended;
+use protocol::swarm::{Joined, PeerKey};
+use tokio::sync::mpsc;
+
+pub use mailbox::Mailbox;
+pub use throttle::{Limits, Throttle};
+
+/// Reports on their way to the coordinator: a worker that is ahead by more waits.
+pub const MAX_REPORTS: usize = 4_096;
+/// Addresses on their way to a worker: more than the coordinator has dialled at a time.
+pub const MAX_DIALS: usize = 1_024;
+
+/// The worker's end of the channel.
+pub type Reports = mpsc::Sender<Report>;
+
+/// What a worker tells the coordinator.
+#[derive(Debug)]
+pub enum Report {
+    /// Handshakes are done.
+    Joined {
+        /// The torrent that both ends came for.
+        info_hash: InfoHash,
+        /// The connection.
+        joined: Joined,
+        /// Where it takes orders.
+        mailbox: Arc<Mailbox>,
+    },
+    /// Something happened on a connection that has joined; in order.
+    Events {
+        /// The connection.
+        key: PeerKey,
+        /// What happened.
+        events: Vec<Event>,
+    },
+    /// A connection that had joined has ended.
+    Gone {
+        /// The connection.
+        key: PeerKey,
+        /// How.
+        ended: Ended,
+    },
+    /// An address that was dialled did not become a connection.
+    NotJoined {
+        /// The torrent it was dialled for.
+        info_hash: InfoHash,
+        /// The address.
+        address: SocketAddr,
+        /// Whether it was our own.
+        is_ourselves: bool,
+    },
+}
+
+/// An address that a worker is to connect to.
+#[derive(Debug, Clone, Copy)]
+pub struct Dial {
+    /// The torrent.
+    pub info_hash: InfoHash,
+    /// Where a peer may be.
+    pub address: SocketAddr,
+}

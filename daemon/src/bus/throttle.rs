@@ -1,0 +1,181 @@
+//! Rate limits: token buckets that connections of all workers draw from, in turns.
+//!
+//! A token is a byte. Who finds too few waits in a queue, first come first served; since each takes about as much at a
+//! time, all get the same. Without a limit nothing is counted.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+/// How often buckets are to be refilled.
+pub const REFILL_INTERVAL: Duration = Duration::from_millis(50);
+/// What a bucket holds, in parts of a second: what was not used in that time is lost.
+const BURST_PER_S: u64 = 5;
+/// Least that a bucket holds, or nothing would ever fit: a block with its header, twice.
+const MIN_BURST: u64 = 2 * (16 * 1024 + 13);
+/// Turns that a bucket is good for: the more, the finer the turns.
+const TURNS: u64 = 4;
+/// Least that is taken at a time: a block with its header.
+const MIN_TURN: u64 = 16 * 1024 + 13;
+/// Most that is taken at a time: a batch.
+const MAX_TURN: u64 = 1024 * 1024;
+
+/// One limit.
+#[derive(Debug)]
+pub struct Throttle {
+    /// 0 for none.
+    rate_bytes_per_s: AtomicU64,
+    tokens: Semaphore,
+    refill: Mutex<Refill>,
+}
+
+#[derive(Debug)]
+struct Refill {
+    at: Instant,
+    /// What was too little to be a byte, in nanoseconds times bytes per second.
+    remainder: u128,
+}
+
+/// The limits of one direction each, of a torrent or of all.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// What peers get.
+    pub upload: Throttle,
+    /// What peers give.
+    pub download: Throttle,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new(None, Instant::now())
+    }
+}
+
+impl Throttle {
+    /// A limit of so many bytes a second, or none.
+    pub fn new(rate_bytes_per_s: Option<u64>, now: Instant) -> Self {
+        Self {
+            rate_bytes_per_s: AtomicU64::new(rate_bytes_per_s.map_or(0, |rate| rate.max(1))),
+            tokens: Semaphore::new(0),
+            refill: Mutex::new(Refill { at: now, remainder: 0 }),
+        }
+    }
+
+    /// Bytes a second, if there is a limit.
+    pub fn rate_bytes_per_s(&self) -> Option<u64> {
+        Some(self.rate_bytes_per_s.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    /// Most bytes to take at a time, if there is a limit.
+    pub fn turn(&self) -> Option<usize> {
+        let turn = (burst(self.rate_bytes_per_s()?) / TURNS).clamp(MIN_TURN, MAX_TURN);
+        Some(usize::try_from(turn).unwrap_or(usize::MAX))
+    }
+
+    /// Waits for `bytes` tokens and takes them. A future that is dropped has taken none, or a part of many.
+    pub async fn take(&self, bytes: usize) {
+        let Some(rate) = self.rate_bytes_per_s() else { return };
+        // What never fits the bucket is taken in portions that do.
+        let portion = usize::try_from(burst(rate) / 2).unwrap_or(usize::MAX);
+        let mut left = bytes;
+        while left > 0 {
+            let part = left.min(portion);
+            let Ok(permit) = self.tokens.acquire_many(u32::try_from(part).unwrap_or(u32::MAX)).await else {
+                return;
+            };
+            permit.forget();
+            left -= part;
+        }
+    }
+
+    /// Gives back tokens that were not used.
+    pub fn give_back(&self, bytes: usize) {
+        if self.rate_bytes_per_s().is_some() {
+            self.tokens.add_permits(bytes);
+        }
+    }
+
+    /// Adds the tokens of the time since the last refill, as far as they fit.
+    pub fn refill(&self, now: Instant) {
+        let Some(rate) = self.rate_bytes_per_s() else { return };
+        let mut refill = self.refill.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.saturating_duration_since(refill.at);
+        refill.at = now;
+        let earned = elapsed.as_nanos() * u128::from(rate) + refill.remainder;
+        refill.remainder = earned % NANOS_PER_S;
+        let earned = u64::try_from(earned / NANOS_PER_S).unwrap_or(u64::MAX);
+        let room = burst(rate).saturating_sub(self.tokens.available_permits() as u64);
+        self.tokens.add_permits(usize::try_from(earned.min(room)).unwrap_or(0));
+    }
+}
+
+const NANOS_PER_S: u128 = 1_000_000_000;
+
+/// What the bucket of a limit holds.
+fn burst(rate_bytes_per_s: u64) -> u64 {
+    (rate_bytes_per_s / BURST_PER_S).max(MIN_BURST).min(u64::from(u32::MAX >> 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll(future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    #[test]
+    fn what_leaves_in_ten_seconds_is_the_rate_whatever_the_refills() {
+        for rate in [20_000_u64, 1_000_000, 300_000_000] {
+            let start = Instant::now();
+            let throttle = Throttle::new(Some(rate), start);
+            let turn = throttle.turn().unwrap();
+            let (mut now, mut taken) = (start, 0_u64);
+            let mut waiting = None;
+            for step in 0_u64.. {
+                now += Duration::from_millis(20 + step * 37 % 60);
+                if now > start + Duration::from_secs(10) {
+                    break;
+                }
+                throttle.refill(now);
+                loop {
+                    let mut take = waiting.take().unwrap_or_else(|| Box::pin(throttle.take(turn)));
+                    if !poll(take.as_mut()) {
+                        waiting = Some(take);
+                        break;
+                    }
+                    taken += turn as u64;
+                }
+            }
+            let expected = rate * 10;
+            assert!(taken.abs_diff(expected) <= expected / 20 + turn as u64, "{taken} of {expected}");
+        }
+    }
+
+    #[test]
+    fn who_waits_is_served_in_order() {
+        let start = Instant::now();
+        let throttle = Throttle::new(Some(100_000), start);
+        let mut first = pin!(throttle.take(20_000));
+        let mut second = pin!(throttle.take(1));
+        assert!(!poll(first.as_mut()) && !poll(second.as_mut()));
+        throttle.refill(start + Duration::from_millis(100));
+        assert!(!poll(second.as_mut()), "the first has not had its turn");
+        throttle.refill(start + Duration::from_millis(250));
+        assert!(poll(first.as_mut()) && poll(second.as_mut()));
+    }
+
+    #[test]
+    fn without_a_limit_nothing_waits() {
+        let throttle = Throttle::default();
+        assert!(poll(pin!(throttle.take(usize::MAX))));
+        assert_eq!(throttle.turn(), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! One torrent of the coordinator: its swarm, and who is to hear of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use protocol::id::{InfoHash, PeerId};
+use protocol::swarm::Swarm;
+use tokio::sync::watch;
+
+use crate::bus::Limits;
+use crate::storage::write::Report;
+
+use super::{Addition, Notice, Standing};
+
+/// A torrent.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) swarm: Swarm,
+    pub(super) limits: Arc<Limits>,
+    standing: watch::Sender<Standing>,
+    piece_count: u32,
+}
+
+impl Entry {
+    pub(super) fn new(our_id: PeerId, addition: Addition) -> Self {
+        let Addition { info_hash, settings, limits, standing } = addition;
+        let swarm = Swarm::new(info_hash, our_id, settings, rand::random());
+        Self { swarm, limits, standing, piece_count: u32::MAX }
+    }
+
+    pub(super) fn set_piece_count(&mut self, piece_count: u32) {
+        self.piece_count = piece_count;
+    }
+
+    /// Takes in what became of blocks; what of it is to be told.
+    pub(super) fn stored(&mut self, info_hash: InfoHash, report: Report) -> Option<Notice> {
+        match report {
+            Report::Verified { piece, digests } => {
+                self.swarm.verified(piece, digests.as_deref().unwrap_or_default());
+                Some(Notice::Verified(info_hash, piece))
+            }
+            Report::Failed { piece, digests } => {
+                self.swarm.failed(piece, digests);
+                Some(Notice::Failed(info_hash, piece))
+            }
+            Report::DiskFull { needed } => {
+                tracing::error!("no room on the disk for {needed} bytes of {info_hash}: waiting for some");
+                self.swarm.set_paused(true);
+                None
+            }
+            Report::Room => {
+                tracing::info!("there is room on the disk again: going on with {info_hash}");
+                self.swarm.set_paused(false);
+                None
+            }
+            // Told by the torrent, which has stopped.
+            Report::Error(_) => None,
+        }
+    }
+
+    /// Publishes how the torrent stands, if that has changed.
+    pub(super) fn publish(&self, now: Instant) {
+        let swarm = &self.swarm;
+        let seeds = swarm.peers().filter(|(_, peer)| peer.have_count() >= self.piece_count).count();
+        let standing = Standing {
+            peers: swarm.peers().count(),
+            seeds,
+            candidates: swarm.candidate_count(),
+            has_prospects: swarm.has_prospects(now),
+            wanted_left: swarm.wanted_left(),
+            is_complete: swarm.is_complete(),
+            is_disk_full: swarm.is_paused(),
+            tally: swarm.tally(),
+        };
+        self.standing.send_if_modified(|before| std::mem::replace(before, standing) != standing);
+    }
+}

@@ -1,0 +1,162 @@
+//! Runs the swarms: one thread that hears what workers, storage and trackers have to say, and gives orders.
+//!
+//! It never touches a disk, resolves a name or waits for a worker. What takes time is done by whoever started it, who
+//! is told by [`Notice`]s.
+
+mod entry;
+mod run;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use protocol::id::{InfoHash, PeerId};
+use protocol::peer::Parting;
+use protocol::swarm::candidates::Source;
+use protocol::swarm::picker::Priority;
+use protocol::swarm::{Settings, Tally};
+use tokio::sync::{mpsc, watch};
+
+use crate::bus::{Dial, Limits, Report};
+use crate::storage::{Torrent, write};
+
+/// Instructions on their way to the coordinator. Storage waits when it is ahead by more.
+const MAX_INSTRUCTIONS: usize = 4_096;
+
+/// What the coordinator is told, by others than workers.
+#[derive(Debug)]
+pub enum Instruction {
+    /// A torrent that is to have a swarm.
+    Add(Addition),
+    /// The metadata of a torrent is here and its files are ready.
+    Begin {
+        /// The torrent, which the registry has.
+        torrent: Arc<Torrent>,
+        /// How much each piece is wanted; empty where all are wanted alike.
+        priorities: Vec<Priority>,
+    },
+    /// Addresses where peers of a torrent may be.
+    Found {
+        /// The torrent.
+        info_hash: InfoHash,
+        /// The addresses.
+        addresses: Vec<SocketAddr>,
+        /// Who named them.
+        source: Source,
+    },
+    /// What became of blocks that were downloaded.
+    Stored(InfoHash, write::Report),
+}
+
+/// A torrent that is to have a swarm.
+#[derive(Debug)]
+pub struct Addition {
+    /// Which.
+    pub info_hash: InfoHash,
+    /// What the user chose.
+    pub settings: Settings,
+    /// What it may send and receive.
+    pub limits: Arc<Limits>,
+    /// Where its standing is published.
+    pub standing: watch::Sender<Standing>,
+}
+
+/// How a torrent stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Connections.
+    pub peers: usize,
+    /// Of these, peers that have everything.
+    pub seeds: usize,
+    /// Addresses that are known.
+    pub candidates: usize,
+    /// Whether some address can still be tried, now or later.
+    pub has_prospects: bool,
+    /// Pieces that are wanted and missing.
+    pub wanted_left: u32,
+    /// Whether all that is wanted is here.
+    pub is_complete: bool,
+    /// Whether the disk has no room.
+    pub is_disk_full: bool,
+    /// What the swarm has counted.
+    pub tally: Tally,
+}
+
+/// What whoever started the coordinator must know or do.
+#[derive(Debug)]
+pub enum Notice {
+    /// The trackers should name more peers of this torrent.
+    NeedPeers(InfoHash),
+    /// The raw `info` dictionary of a torrent, to be answered with [`Instruction::Begin`].
+    Metadata(InfoHash, Vec<u8>),
+    /// A piece was verified and is served from now on.
+    Verified(InfoHash, u32),
+    /// A piece failed its hash.
+    Failed(InfoHash, u32),
+    /// All that was wanted of a torrent is here.
+    Complete(InfoHash),
+    /// A peer did harm and is not let in again.
+    Banned {
+        /// The torrent.
+        info_hash: InfoHash,
+        /// The peer.
+        address: SocketAddr,
+        /// What it did.
+        reason: Parting,
+    },
+}
+
+/// A coordinator that runs.
+#[derive(Debug)]
+pub struct Coordinator {
+    instructions: mpsc::Sender<Instruction>,
+    thread: JoinHandle<()>,
+}
+
+/// What a coordinator is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What we call ourselves.
+    pub our_id: PeerId,
+    /// What workers have to say.
+    pub reports: mpsc::Receiver<Report>,
+    /// Where each worker takes addresses to dial.
+    pub dials: Vec<mpsc::Sender<Dial>>,
+    /// What all torrents together may send and receive.
+    pub limits: Arc<Limits>,
+    /// Where notices go.
+    pub notices: mpsc::Sender<Notice>,
+    /// The instructions.
+    pub instructions: mpsc::Receiver<Instruction>,
+}
+
+/// The channel of instructions: storage and trackers have its sender before the coordinator runs.
+pub fn instructions() -> (mpsc::Sender<Instruction>, mpsc::Receiver<Instruction>) {
+    mpsc::channel(MAX_INSTRUCTIONS)
+}
+
+impl Coordinator {
+    /// Starts the thread. It ends when nobody can instruct it any more, or when [`Coordinator`]'s worker channel
+    /// closes.
+    ///
+    /// # Errors
+    /// When it gets no thread.
+    pub fn start(parts: Parts, instructions: mpsc::Sender<Instruction>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let thread = std::thread::Builder::new()
+            .name("btd-coordinator".into())
+            .spawn(move || runtime.block_on(run::run(parts)))?;
+        Ok(Self { instructions, thread })
+    }
+
+    /// Where to instruct it.
+    pub fn instructions(&self) -> &mpsc::Sender<Instruction> {
+        &self.instructions
+    }
+
+    /// Whether it has ended on its own, which is a mistake of ours.
+    pub fn is_lost(&self) -> bool {
+        self.thread.is_finished()
+    }
+}

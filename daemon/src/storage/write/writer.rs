@@ -1,0 +1,177 @@
+//! The handle of a writer: what ring threads and the coordinator may ask of it.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use protocol::id::InfoHash;
+
+use super::credits::{Credits, MIN_CREDITS_KIB};
+use super::disk::Disk;
+use super::sync::{self, Durable};
+use super::thread::{Ports, WriterThread};
+use super::{Deposit, Refused, Report};
+
+/// Requests of the coordinator that wait for the writer; it makes one or two a second.
+const MAX_CONTROLS: usize = 256;
+/// How long the end of the program waits for a disk.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Takes what a writer has to say, on the writer's threads: must not wait.
+pub(super) type Reporter = Arc<dyn Fn(InfoHash, Report) + Send + Sync>;
+
+/// What the coordinator asks of a writer.
+pub(super) enum Control {
+    Forget(InfoHash),
+    Sync(Box<dyn FnOnce(Durable) + Send>),
+    Retry,
+    Stop,
+}
+
+/// The thread that assembles, hashes and writes what is downloaded to one device.
+pub struct Writer {
+    deposits: Sender<Deposit>,
+    controls: Sender<Control>,
+    credits: Credits,
+    counters: Arc<Counters>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What a writer has done, for everyone to read.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) written_bytes: AtomicU64,
+    pub(super) early_bytes: AtomicU64,
+    pub(super) failed_pieces: AtomicU64,
+    pub(super) duplicate_blocks: AtomicU64,
+}
+
+/// What a writer has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes written to files.
+    pub written_bytes: u64,
+    /// Of these, bytes of pieces that were not whole yet, written to make room in memory.
+    pub early_bytes: u64,
+    /// Pieces that did not match their hash.
+    pub failed_pieces: u64,
+    /// Blocks that were already there.
+    pub duplicate_blocks: u64,
+}
+
+impl Writer {
+    /// Starts a writer that holds at most `credits_kib` KiB of blocks, usually [`WRITE_CREDITS_KIB`]. `report` is
+    /// called on its threads and must not wait.
+    ///
+    /// [`WRITE_CREDITS_KIB`]: super::WRITE_CREDITS_KIB
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(
+        credits_kib: u32,
+        report: impl Fn(InfoHash, Report) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::start_with(credits_kib, Arc::new(report), Disk::new())
+    }
+
+    pub(super) fn start_with(credits_kib: u32, report: Reporter, disk: Disk) -> io::Result<Self> {
+        let credits = Credits::new(credits_kib);
+        // A block holds this many credits at least, so the queue is never full.
+        let (deposits, blocks) = bounded((credits.total_kib() / MIN_CREDITS_KIB) as usize);
+        let (controls, orders) = bounded(MAX_CONTROLS);
+        let counters = Arc::new(Counters::default());
+        let (syncs, sync_thread) = sync::start(Arc::clone(&report))?;
+        let ports =
+            Ports { deposits: blocks, controls: orders, syncs, counters: Arc::clone(&counters), report };
+        let thread = WriterThread::new(ports, credits.clone(), disk);
+        let thread = std::thread::Builder::new().name("btd-write".into()).spawn(move || thread.run())?;
+        let threads = Mutex::new(vec![thread, sync_thread]);
+        Ok(Self { deposits, controls, credits, counters, threads })
+    }
+
+    /// The memory that a block takes, to be acquired before it is read from its socket.
+    pub fn credits(&self) -> &Credits {
+        &self.credits
+    }
+
+    /// Hands a block over. For ring threads: it neither waits nor locks. A block that is not as long as it says, or
+    /// lies outside of its torrent, is our own mistake.
+    ///
+    /// # Errors
+    /// Gives the block back when the writer has ended, or when it came with fewer credits than it needs and the queue
+    /// is full.
+    pub fn deposit(&self, deposit: Deposit) -> Result<(), Refused<Deposit>> {
+        let Deposit { block, torrent, data, .. } = &deposit;
+        assert_eq!(data.len(), block.length as usize, "the bytes of {block:?}");
+        assert!(torrent.info().geometry().block_range(*block).is_some(), "{block:?} lies in its torrent");
+        self.deposits.try_send(deposit).map_err(|refused| Refused(refused.into_inner()))
+    }
+
+    /// Drops what is held for a torrent, and all that is known of it. Sent after the connections of the torrent have
+    /// ended: what is deposited later is taken as if it were a new one.
+    ///
+    /// # Errors
+    /// When the writer is too far behind to take it.
+    pub fn forget(&self, info_hash: InfoHash) -> Result<(), Refused<()>> {
+        self.control(Control::Forget(info_hash))
+    }
+
+    /// Has everything written so far brought to the disk, then calls `reply`, on a thread of its own, with the pieces
+    /// that were reported verified before and are durable now.
+    ///
+    /// # Errors
+    /// When the writer is too far behind to take it; `reply` is not called then.
+    pub fn sync(&self, reply: impl FnOnce(Durable) + Send + 'static) -> Result<(), Refused<()>> {
+        self.control(Control::Sync(Box::new(reply)))
+    }
+
+    /// Tries at once whether a full disk has room again.
+    ///
+    /// # Errors
+    /// When the writer is too far behind to take it.
+    pub fn retry(&self) -> Result<(), Refused<()>> {
+        self.control(Control::Retry)
+    }
+
+    /// What has been done so far.
+    pub fn totals(&self) -> Totals {
+        let Counters { written_bytes, early_bytes, failed_pieces, duplicate_blocks } = &*self.counters;
+        Totals {
+            written_bytes: written_bytes.load(Ordering::Relaxed),
+            early_bytes: early_bytes.load(Ordering::Relaxed),
+            failed_pieces: failed_pieces.load(Ordering::Relaxed),
+            duplicate_blocks: duplicate_blocks.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Ends the writer: pieces that are whole are hashed, written and reported, the rest is dropped. Returns in
+    /// bounded time, whatever the disk does.
+    pub fn stop(&self) {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        let _ = self.controls.send_deadline(Control::Stop, deadline);
+        self.credits.close();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn control(&self, control: Control) -> Result<(), Refused<()>> {
+        self.controls.try_send(control).map_err(|_| Refused(()))
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("totals", &self.totals()).finish_non_exhaustive()
+    }
+}
