@@ -4,9 +4,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Identity;
 use protocol::swarm::Settings;
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::bus::{Limits, MAX_REPORTS, Throttle};
 use crate::config::{RateLimits, ServeConfig};
-use crate::coordinator::{self, Addition, Coordinator, Instruction, Notice, Parts, Standing};
+use crate::coordinator::{self, Addition, Beginning, Coordinator, Instruction, Notice, Parts, Standing};
 use crate::discovery::{
     Discovery, DiscoveryError, FoundPeers, Handle, Settings as TrackerSettings, Stats, Tracked,
 };
@@ -31,6 +32,8 @@ use crate::worker::{self, Shared, Totals, Worker, WorkerError};
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long trackers may take to hear that we go.
 const STOPPED_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the coordinator may take to take a torrent in.
+const ADD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Notices on their way to the command; more wait with the coordinator.
 const MAX_NOTICES: usize = 1_024;
 
@@ -152,6 +155,7 @@ impl Server {
             our_id: ours.peer_id,
             reports: to_coordinator,
             dials: workers.iter().map(|worker| worker.dials.clone()).collect(),
+            registry: Arc::clone(&registry),
             limits,
             notices,
             instructions,
@@ -173,14 +177,11 @@ impl Server {
         priorities: Vec<Priority>,
         company: Company,
     ) -> Result<Member, ServerError> {
-        let info_hash = torrent.info_hash();
+        let (info_hash, name) = (torrent.info_hash(), torrent.info().name().to_owned());
         self.lanes.add(&torrent).map_err(ServerError::Storage)?;
-        if !self.registry.add(Arc::clone(&torrent)) {
-            return Err(ServerError::Twice { name: torrent.info().name().to_owned(), info_hash });
-        }
         let stats = Arc::new(Stats::default());
-        stats.left.store(torrent.missing_bytes(), std::sync::atomic::Ordering::Relaxed);
-        self.enroll(info_hash, company, stats, Some((torrent, priorities)))
+        stats.left.store(torrent.missing_bytes(), Ordering::Relaxed);
+        self.enroll(info_hash, name, company, stats, Some(Beginning { torrent, priorities }))
     }
 
     /// Adds a torrent of which only the info-hash is known. Answer its [`Notice::Metadata`] with [`Server::begin`].
@@ -188,10 +189,7 @@ impl Server {
     /// # Errors
     /// When it is here already.
     pub fn expect(&self, info_hash: InfoHash, company: Company) -> Result<Member, ServerError> {
-        if !self.registry.expect(info_hash) {
-            return Err(ServerError::Twice { name: "a magnet link".to_owned(), info_hash });
-        }
-        self.enroll(info_hash, company, Arc::default(), None)
+        self.enroll(info_hash, "a magnet link".to_owned(), company, Arc::default(), None)
     }
 
     /// The metadata of an expected torrent is here, and its files are ready.
@@ -200,28 +198,32 @@ impl Server {
     /// When a storage thread cannot be started.
     pub fn begin(&self, torrent: Arc<Torrent>, priorities: Vec<Priority>) -> Result<(), ServerError> {
         self.lanes.add(&torrent).map_err(ServerError::Storage)?;
-        // Before the swarm begins: connections look it up when they are told to.
-        self.registry.add(Arc::clone(&torrent));
-        self.instruct(Instruction::Begin { torrent, priorities })
+        self.instruct(Instruction::Begin(Beginning { torrent, priorities }))
     }
 
     fn enroll(
         &self,
         info_hash: InfoHash,
+        name: String,
         company: Company,
         stats: Arc<Stats>,
-        begun: Option<(Arc<Torrent>, Vec<Priority>)>,
+        beginning: Option<Beginning>,
     ) -> Result<Member, ServerError> {
         let Company { tiers, peers, settings, limits: of_torrent } = company;
-        let (publish, standing) = watch::channel(Standing::default());
+        let (standing, is_standing) = watch::channel(Standing::default());
         let limits = Arc::new(limits(of_torrent));
-        self.instruct(Instruction::Add(Addition { info_hash, settings, limits, standing: publish }))?;
-        if let Some((torrent, priorities)) = begun {
-            self.instruct(Instruction::Begin { torrent, priorities })?;
+        let (is_added, added) = bounded(1);
+        let addition = Addition { info_hash, settings, limits, standing, beginning, is_added };
+        self.instruct(Instruction::Add(addition))?;
+        // The coordinator never waits for long, and neither does this.
+        match added.recv_timeout(ADD_TIMEOUT) {
+            Ok(true) => {}
+            Ok(false) => return Err(ServerError::Twice { name, info_hash }),
+            Err(_) => return Err(ServerError::Deaf),
         }
         self.instruct(Instruction::Found { info_hash, addresses: peers, source: Source::User })?;
         let tracker_count = self.trackers.add(Tracked { info_hash, tiers, stats: Arc::clone(&stats) });
-        Ok(Member { info_hash, standing, stats, tracker_count })
+        Ok(Member { info_hash, standing: is_standing, stats, tracker_count })
     }
 
     fn instruct(&self, instruction: Instruction) -> Result<(), ServerError> {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::bus::Limits;
 use crate::storage::write::Report;
 
-use super::{Addition, Notice, Standing};
+use super::{Addition, Beginning, Notice, Standing};
 
 /// A torrent.
 #[derive(Debug)]
@@ -23,13 +23,15 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(our_id: PeerId, addition: Addition) -> Self {
-        let Addition { info_hash, settings, limits, standing } = addition;
+        let Addition { info_hash, settings, limits, standing, .. } = addition;
         let swarm = Swarm::new(info_hash, our_id, settings, rand::random());
         Self { swarm, limits, standing, piece_count: u32::MAX }
     }
 
-    pub(super) fn set_piece_count(&mut self, piece_count: u32) {
-        self.piece_count = piece_count;
+    /// The torrent's metadata is here.
+    pub(super) fn begin(&mut self, beginning: &Beginning) {
+        self.piece_count = beginning.torrent.info().geometry().piece_count();
+        self.swarm.begin(beginning.torrent.view(), &beginning.priorities);
     }
 
     /// Takes in what became of blocks; what of it is to be told.

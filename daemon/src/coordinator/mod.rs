@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crossbeam_channel::Sender;
 use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Parting;
 use protocol::swarm::candidates::Source;
@@ -19,7 +20,7 @@ use protocol::swarm::{Settings, Tally};
 use tokio::sync::{mpsc, watch};
 
 use crate::bus::{Dial, Limits, Report};
-use crate::storage::{Torrent, write};
+use crate::storage::{Registry, Torrent, write};
 
 /// Instructions on their way to the coordinator. Storage waits when it is ahead by more.
 const MAX_INSTRUCTIONS: usize = 4_096;
@@ -30,12 +31,7 @@ pub enum Instruction {
     /// A torrent that is to have a swarm.
     Add(Addition),
     /// The metadata of a torrent is here and its files are ready.
-    Begin {
-        /// The torrent, which the registry has.
-        torrent: Arc<Torrent>,
-        /// How much each piece is wanted; empty where all are wanted alike.
-        priorities: Vec<Priority>,
-    },
+    Begin(Beginning),
     /// Addresses where peers of a torrent may be.
     Found {
         /// The torrent.
@@ -60,6 +56,19 @@ pub struct Addition {
     pub limits: Arc<Limits>,
     /// Where its standing is published.
     pub standing: watch::Sender<Standing>,
+    /// The torrent itself, where its metadata is here.
+    pub beginning: Option<Beginning>,
+    /// Told when peers that come for it are let in: whether it is new.
+    pub is_added: Sender<bool>,
+}
+
+/// A torrent whose pieces can be fetched and served.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The torrent.
+    pub torrent: Arc<Torrent>,
+    /// How much each piece is wanted; empty where all are wanted alike.
+    pub priorities: Vec<Priority>,
 }
 
 /// How a torrent stands.
@@ -123,6 +132,8 @@ pub struct Parts {
     pub reports: mpsc::Receiver<Report>,
     /// Where each worker takes addresses to dial.
     pub dials: Vec<mpsc::Sender<Dial>>,
+    /// The torrents that peers may come for: entered here, once their swarms can hear of those peers.
+    pub registry: Arc<Registry>,
     /// What all torrents together may send and receive.
     pub limits: Arc<Limits>,
     /// Where notices go.

@@ -13,7 +13,7 @@ use crate::bus::throttle::REFILL_INTERVAL;
 use crate::bus::{Dial, Mailbox, Report};
 
 use super::entry::Entry;
-use super::{Instruction, Notice, Parts};
+use super::{Addition, Beginning, Instruction, Notice, Parts};
 
 /// Reports, or instructions, that are taken at a time, before orders go out.
 const MAX_BATCH: usize = 256;
@@ -120,15 +120,12 @@ impl Loop {
         let info_hash = match instruction {
             Instruction::Add(addition) => {
                 let info_hash = addition.info_hash;
-                let our_id = self.parts.our_id;
-                self.torrents.entry(info_hash).or_insert_with(|| Entry::new(our_id, addition));
+                self.add(addition);
                 info_hash
             }
-            Instruction::Begin { torrent, priorities } => {
-                let info_hash = torrent.info_hash();
-                let Some(entry) = self.torrents.get_mut(&info_hash) else { return };
-                entry.set_piece_count(torrent.info().geometry().piece_count());
-                entry.swarm.begin(torrent.view(), &priorities);
+            Instruction::Begin(beginning) => {
+                let info_hash = beginning.torrent.info_hash();
+                self.begin(&beginning);
                 info_hash
             }
             Instruction::Found { info_hash, addresses, source } => {
@@ -143,6 +140,32 @@ impl Loop {
             }
         };
         self.changed.insert(info_hash);
+    }
+
+    /// Adds a torrent, and then has peers that come for it let in.
+    fn add(&mut self, mut addition: Addition) {
+        let (info_hash, is_added) = (addition.info_hash, addition.is_added.clone());
+        let is_new = !self.torrents.contains_key(&info_hash);
+        if is_new {
+            let beginning = addition.beginning.take();
+            self.torrents.insert(info_hash, Entry::new(self.parts.our_id, addition));
+            match beginning {
+                Some(beginning) => self.begin(&beginning),
+                None => {
+                    self.parts.registry.expect(info_hash);
+                }
+            }
+        }
+        // Whoever asked may have gone.
+        let _ = is_added.try_send(is_new);
+    }
+
+    /// Lets peers in who come for a torrent, and has it fetched.
+    fn begin(&mut self, beginning: &Beginning) {
+        let Some(entry) = self.torrents.get_mut(&beginning.torrent.info_hash()) else { return };
+        // Connections look it up when they are told to begin.
+        self.parts.registry.add(Arc::clone(&beginning.torrent));
+        entry.begin(beginning);
     }
 
     /// Carries out what the swarms have decided, and wakes each connection once.

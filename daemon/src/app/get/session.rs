@@ -290,7 +290,8 @@ impl Session {
         Done {
             info_hash: self.wanted.info_hash.to_string(),
             name: self.wanted.name.clone(),
-            path: torrent.map_or_else(|| self.folder.clone(), |torrent| self.folder.join(root(torrent.info()))),
+            path: torrent
+                .map_or_else(|| self.folder.clone(), |torrent| self.folder.join(root(torrent.info()))),
             length: torrent.map_or(0, |torrent| torrent.info().geometry().length()),
             downloaded: tally.downloaded,
             uploaded: torrent.map_or(0, |torrent| torrent.uploaded()),
