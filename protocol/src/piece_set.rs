@@ -186,7 +186,7 @@ mod tests {
             let other_set = PieceSet::from_wire(&wire(other.iter().copied(), count), count).unwrap();
             prop_assert!(set.iter().eq(model.iter().copied()));
             prop_assert_eq!(set.len() as usize, model.len());
-            prop_assert_eq!(PieceSet::from_wire(&set.to_wire(), count).as_ref(), Some(&set));
+            prop_assert_eq!(PieceSet::from_wire(&set.to_wire(), count), Some(set.clone()));
             prop_assert!(set.common(&other_set).eq(model.intersection(&other).copied()));
             prop_assert_eq!(set.common_len(&other_set) as usize, model.intersection(&other).count());
         }

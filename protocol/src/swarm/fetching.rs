@@ -41,10 +41,11 @@ impl Swarm {
         }
         match (&mut peer.pieces, &mut self.picker) {
             (Pieces::Set(pieces), Some(picker)) => {
-                if pieces.insert(piece) {
+                let is_new = pieces.insert(piece);
+                if is_new {
                     picker.peer_gained(pieces, piece);
-                    peer.useful += u32::from(picker.wants(piece));
                 }
+                peer.useful += u32::from(is_new && picker.wants(piece));
             }
             (Pieces::Count(count), _) => *count = count.saturating_add(1).min(piece_count),
             _ => {}
@@ -158,6 +159,17 @@ impl Swarm {
             self.has_freed = true;
         }
         self.suspects.failed(piece, blocks).into_iter().for_each(|key| self.ban(key, Parting::Corrupt));
+    }
+
+    /// Lets go of pieces that were begun and that nobody has any more, when they are all that there is: they take up the
+    /// room for others.
+    pub(super) fn drop_orphans(&mut self) {
+        let Some(picker) = &mut self.picker else { return };
+        let is_idle = !self.hungry.is_empty() && self.peers.keys().all(|key| picker.outstanding(*key) == 0);
+        if is_idle {
+            let orphans: Vec<u32> = picker.orphans().collect();
+            orphans.into_iter().for_each(|piece| picker.abandon(piece));
+        }
     }
 
     /// All that is wanted is here: nothing more is asked for.

@@ -39,6 +39,7 @@ use suspects::Suspects;
 pub use commands::Command;
 pub use joining::Joined;
 pub use peer::Peer;
+use peer::Pieces;
 pub use settings::Settings;
 
 /// How often time is to be let pass: what has no event of its own is looked at then.
@@ -140,6 +141,9 @@ impl Swarm {
             picker.set_priority(piece, *priority);
         }
         self.picker = (!picker.is_complete()).then_some(picker);
+        if self.picker.is_none() {
+            self.peers.values_mut().for_each(|peer| peer.pieces = Pieces::Count(0));
+        }
         self.metadata = None;
         self.torrent = Some(torrent.clone());
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
@@ -172,7 +176,9 @@ impl Swarm {
             Event::Suggested(piece) => self.suggested(key, piece),
             Event::Snubbing(is_snubbing) => self.snubbing(key, is_snubbing),
             Event::Traffic { received, sent } => self.traffic(key, received, sent),
-            Event::Metadata { piece, total_size, data } => self.metadata_came(key, piece, total_size, &data, now),
+            Event::Metadata { piece, total_size, data } => {
+                self.metadata_came(key, piece, total_size, &data, now)
+            }
             Event::MetadataRejected(piece) => self.metadata_rejected(key, piece, now),
         }
     }
@@ -183,6 +189,7 @@ impl Swarm {
             self.choke_round(now);
         }
         self.ask_for_metadata(now);
+        self.drop_orphans();
         self.has_freed = true;
         self.dial(now);
     }

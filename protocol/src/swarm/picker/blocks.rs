@@ -13,9 +13,8 @@ use super::requests::Slot;
 const FREE: u16 = u16::MAX;
 /// A block that came in. Smaller values name the slot of the peer it is asked of.
 const RECEIVED: u16 = u16::MAX - 1;
-/// Peers that one block may be asked of at a time, in the end-game: more would only send it in vain. A cancel does not
-/// reach what a slow line has before it already.
-pub(super) const MAX_HOLDERS: usize = 2;
+/// Peers that one block may be asked of at a time, in the end-game: more would only send it in vain.
+pub(super) const MAX_HOLDERS: usize = 3;
 
 /// The state of every block of a piece.
 #[derive(Debug)]

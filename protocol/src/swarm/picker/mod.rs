@@ -7,7 +7,7 @@
 //! - [`Picker::received`], [`release`](Picker::release), [`forget_peer`](Picker::forget_peer): how each request ends
 //! - [`Picker::verified`], [`failed`](Picker::failed): how each piece ends
 //!
-//! A block is free, then asked of a peer (of two in the end-game), then received. It never sees payload,
+//! A block is free, then asked of a peer (of up to three in the end-game), then received. It never sees payload,
 //! sends nothing and knows no time. Randomness comes from a generator that is seeded at its making.
 
 mod blocks;

@@ -91,7 +91,8 @@ impl Picker {
     /// peer can bring more into the swarm. A lone seed whose leechers had it finish pieces of each other would send
     /// half as much again before everything has left it once.
     fn pick_sole(&mut self, turn: &mut Turn<'_>) {
-        if self.order != PieceOrder::RarestFirst || turn.ask.pace == Pace::Slow {
+        let is_first = self.have.len() < RANDOM_FIRST;
+        if self.order != PieceOrder::RarestFirst || turn.ask.pace == Pace::Slow || is_first {
             return;
         }
         self.pick_open(turn, true);
