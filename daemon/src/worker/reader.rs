@@ -42,6 +42,7 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
     let writer = context.writer.as_ref().filter(|_| connection.machine().expects_blocks());
     let (landing, credits) = match writer {
         Some(writer) => {
+            writer.keep_up().await;
             let credits = writer.credits().acquire(CHUNK_CREDITS).await.ok_or(Ended::Stopping)?;
             (context.buffers.take_chunk(), Some(credits))
         }
@@ -60,13 +61,14 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
     let outcome =
         connection.machine().handle_input(Input::Received(&landing.bytes()[..length]), Instant::now());
     let arrivals = connection.machine().take_arrivals();
+    // The swarm hears of blocks before storage has them: what becomes of them must not be told first. And what came
+    // before a mistake counts.
+    context.report(connection).await;
     if arrivals.is_empty() {
         context.buffers.give(landing);
     } else {
         deposit(context, connection, arrivals, landing, length, credits).await?;
     }
-    // What came before the mistake counts.
-    context.report(connection).await;
     outcome?;
     connection.mailbox.ring();
     Ok(())

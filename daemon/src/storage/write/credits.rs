@@ -50,6 +50,11 @@ impl Credits {
         self.free_kib.available_permits()
     }
 
+    /// Whether the writer has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.free_kib.is_closed()
+    }
+
     /// Ends all waiting.
     pub(super) fn close(&self) {
         self.free_kib.close();

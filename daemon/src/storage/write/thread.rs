@@ -12,6 +12,7 @@ use std::{fmt, mem};
 
 use crossbeam_channel::{Receiver, Sender, at, never, select};
 use protocol::id::InfoHash;
+use tokio::sync::Notify;
 
 use super::credits::Credits;
 use super::digest::{Whole, hash_blocks, hash_pieces};
@@ -52,6 +53,8 @@ pub(super) struct WriterThread {
 /// What the thread hears and says.
 pub(super) struct Ports {
     pub(super) deposits: Receiver<Deposit>,
+    /// Told when the queue of deposits was emptied.
+    pub(super) drained: Arc<Notify>,
     pub(super) controls: Receiver<Control>,
     pub(super) syncs: Sender<SyncJob>,
     pub(super) counters: Arc<Counters>,
@@ -134,9 +137,10 @@ impl WriterThread {
     /// Takes in what is in the queue at this moment.
     fn take_deposits(&mut self) {
         for _ in 0..self.ports.deposits.len() {
-            let Ok(deposit) = self.ports.deposits.try_recv() else { return };
+            let Ok(deposit) = self.ports.deposits.try_recv() else { break };
             self.accept(deposit);
         }
+        self.ports.drained.notify_waiters();
     }
 
     fn accept(&mut self, deposit: Deposit) {

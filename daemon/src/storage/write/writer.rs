@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use protocol::id::InfoHash;
+use tokio::sync::Notify;
 
 use super::credits::{Credits, MIN_CREDITS_KIB};
 use super::disk::Disk;
@@ -18,6 +20,8 @@ use super::{Deposit, Refused, Report};
 
 /// Requests of the coordinator that wait for the writer; it makes one or two a second.
 const MAX_CONTROLS: usize = 256;
+/// Blocks that may wait in the queue before sockets are no longer read: 4 MiB, which processors have in their caches.
+const MAX_BEHIND: usize = 256;
 /// How long the end of the program waits for a disk.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,8 @@ pub struct Writer {
     deposits: Sender<Deposit>,
     controls: Sender<Control>,
     credits: Credits,
+    /// The queue of deposits has become short, or nobody empties it any more.
+    drained: Arc<Notify>,
     counters: Arc<Counters>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -85,17 +91,37 @@ impl Writer {
         let (controls, orders) = bounded(MAX_CONTROLS);
         let counters = Arc::new(Counters::default());
         let (syncs, sync_thread) = sync::start(Arc::clone(&report))?;
-        let ports =
-            Ports { deposits: blocks, controls: orders, syncs, counters: Arc::clone(&counters), report };
+        let drained = Arc::new(Notify::new());
+        let ports = Ports {
+            deposits: blocks,
+            drained: Arc::clone(&drained),
+            controls: orders,
+            syncs,
+            counters: Arc::clone(&counters),
+            report,
+        };
         let thread = WriterThread::new(ports, credits.clone(), disk);
         let thread = std::thread::Builder::new().name("btd-write".into()).spawn(move || thread.run())?;
         let threads = Mutex::new(vec![thread, sync_thread]);
-        Ok(Self { deposits, controls, credits, counters, threads })
+        Ok(Self { deposits, controls, credits, drained, counters, threads })
     }
 
     /// The memory that a block takes, to be acquired before it is read from its socket.
     pub fn credits(&self) -> &Credits {
         &self.credits
+    }
+
+    /// Waits while the writer is behind. What is received only to lie in its queue is no longer in the processor's cache
+    /// when its turn comes, and would be fetched from memory twice, to be hashed and to be written.
+    pub async fn keep_up(&self) {
+        loop {
+            let mut drained = pin!(self.drained.notified());
+            drained.as_mut().enable();
+            if self.deposits.len() <= MAX_BEHIND || self.credits.is_closed() {
+                return;
+            }
+            drained.await;
+        }
     }
 
     /// Hands a block over. For ring threads: it neither waits nor locks. A block that is not as long as it says, or
@@ -154,6 +180,7 @@ impl Writer {
         let deadline = Instant::now() + STOP_TIMEOUT;
         let _ = self.controls.send_deadline(Control::Stop, deadline);
         self.credits.close();
+        self.drained.notify_waiters();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
             while !thread.is_finished() && Instant::now() < deadline {
