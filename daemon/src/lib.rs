@@ -1,6 +1,6 @@
 //! The workshop: everything btd does. The thinking is in `protocol`.
 //!
-//! `main -> app -> worker -> {storage, sys} -> protocol`, and nothing back.
+//! `main -> app -> {coordinator, worker, discovery} -> {bus, storage, sys} -> protocol`, and nothing back.
 
 pub mod app;
 pub mod args;

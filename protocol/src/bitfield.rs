@@ -6,7 +6,7 @@ const WORD_BITS: u32 = u64::BITS;
 
 /// The pieces we have and have verified, one bit a piece.
 ///
-/// Written by whoever checked the piece's hash, read by every worker: a set bit promises that the bytes of that
+/// Written by the swarm once storage has hashed and written a piece, read by every worker: a set bit promises that the bytes of that
 /// piece were on disk and matched. Bits are kept in wire order, piece 0 in the highest bit of the first word.
 #[derive(Debug)]
 pub struct HaveBits {

@@ -32,6 +32,8 @@ use crate::worker::{self, Shared, Totals, Worker, WorkerError};
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// How long trackers may take to hear that we go.
 const STOPPED_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the coordinator may take to hear the last of what was written.
+const COORDINATOR_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the coordinator may take to take a torrent in.
 const ADD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Notices on their way to the command; more wait with the coordinator.
@@ -261,22 +263,23 @@ impl Server {
         self.workers.iter().map(|worker| worker.counters.totals()).sum()
     }
 
-    /// Whether a worker or the coordinator has ended on its own, which is a mistake of ours.
+    /// Whether a worker, the writer or the coordinator has ended on its own, which is a mistake of ours.
     pub fn has_lost_a_thread(&self) -> bool {
-        self.workers.iter().any(|worker| worker.thread.is_finished()) || self.coordinator.is_lost()
+        self.workers.iter().any(|worker| worker.thread.is_finished())
+            || self.writer.as_ref().is_some_and(|writer| writer.is_lost())
+            || self.coordinator.is_lost()
     }
 
     /// Ends all connections, writes what is whole, tells trackers that we go, and tells what was done. Returns in
     /// bounded time, whatever a peer, a disk or a tracker does.
     pub fn stop(self) -> Totals {
-        let Self { writer, discovery, workers, stop, .. } = self;
+        let Self { writer, coordinator, discovery, workers, stop, .. } = self;
         stop.send_replace(true);
         let deadline = Instant::now() + STOP_TIMEOUT;
         let counters: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
         std::thread::scope(|scope| {
-            // Each takes its time, and none needs another.
+            // Trackers take their time, and need nothing of the others.
             scope.spawn(move || discovery.stop(STOPPED_TIMEOUT));
-            scope.spawn(move || writer.inspect(|writer| writer.stop()));
             for worker in workers {
                 while !worker.thread.is_finished() && Instant::now() < deadline {
                     std::thread::sleep(Duration::from_millis(2));
@@ -285,6 +288,9 @@ impl Server {
                     let _ = worker.thread.join();
                 }
             }
+            // In this order: what workers have received is written, and what was written counts.
+            writer.inspect(|writer| writer.stop());
+            coordinator.stop(COORDINATOR_TIMEOUT);
         });
         counters.iter().map(|counters| counters.totals()).sum()
     }

@@ -19,8 +19,9 @@ use tokio::sync::mpsc;
 pub use mailbox::Mailbox;
 pub use throttle::{Limits, Throttle};
 
-/// Reports on their way to the coordinator: a worker that is ahead by more waits.
-pub const MAX_REPORTS: usize = 4_096;
+/// Reports on their way to the coordinator: a worker that is ahead by more waits. One may tell of all the messages that
+/// fit a read.
+pub const MAX_REPORTS: usize = 256;
 /// Addresses on their way to a worker: more than the coordinator has dialled at a time.
 pub const MAX_DIALS: usize = 1_024;
 

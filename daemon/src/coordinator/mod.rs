@@ -10,8 +10,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Parting;
 use protocol::swarm::candidates::Source;
@@ -43,6 +44,8 @@ pub enum Instruction {
     },
     /// What became of blocks that were downloaded.
     Stored(InfoHash, write::Report),
+    /// End, when all that was said before is done; the sender is dropped then.
+    Stop(Sender<()>),
 }
 
 /// A torrent that is to have a swarm.
@@ -148,8 +151,7 @@ pub fn instructions() -> (mpsc::Sender<Instruction>, mpsc::Receiver<Instruction>
 }
 
 impl Coordinator {
-    /// Starts the thread. It ends when nobody can instruct it any more, or when [`Coordinator`]'s worker channel
-    /// closes.
+    /// Starts the thread. It ends when it is told to, or nobody can instruct it any more.
     ///
     /// # Errors
     /// When it gets no thread.
@@ -164,6 +166,15 @@ impl Coordinator {
     /// Where to instruct it.
     pub fn instructions(&self) -> &mpsc::Sender<Instruction> {
         &self.instructions
+    }
+
+    /// Ends it, when it has done all that it was told before; waits `timeout` at most.
+    pub fn stop(self, timeout: Duration) {
+        let (ended, is_ended) = bounded(0);
+        if self.instructions.try_send(Instruction::Stop(ended)).is_ok() {
+            // Nothing ever comes: the other end goes.
+            let _ = is_ended.recv_timeout(timeout);
+        }
     }
 
     /// Whether it has ended on its own, which is a mistake of ours.

@@ -54,19 +54,29 @@ pub(super) async fn run(parts: Parts) {
         next_worker: 0,
     };
     let (mut reports, mut instructions) = (Vec::new(), Vec::new());
+    let mut has_workers = true;
     loop {
         let is_limited = state.is_limited();
         let has_torrents = !state.torrents.is_empty();
         tokio::select! {
-            count = state.parts.reports.recv_many(&mut reports, MAX_BATCH) => if count == 0 { return },
+            count = state.parts.reports.recv_many(&mut reports, MAX_BATCH), if has_workers => has_workers = count > 0,
             count = state.parts.instructions.recv_many(&mut instructions, MAX_BATCH) => if count == 0 { return },
             _ = ticks.tick(), if has_torrents => state.tick(),
             _ = publications.tick(), if has_torrents => state.publish(),
             _ = refills.tick(), if is_limited => state.refill(),
         }
         let now = Instant::now();
+        // All of them before what storage says: a worker tells of a block before storage has it.
+        while let Ok(report) = state.parts.reports.try_recv() {
+            reports.push(report);
+        }
         reports.drain(..).for_each(|report| state.report(report, now));
-        instructions.drain(..).for_each(|instruction| state.instruct(instruction, now));
+        for instruction in instructions.drain(..) {
+            match instruction {
+                Instruction::Stop(ended) => return drop(ended),
+                instruction => state.instruct(instruction, now),
+            }
+        }
         state.give_orders();
     }
 }
@@ -138,6 +148,8 @@ impl Loop {
                 self.notices.extend(entry.stored(info_hash, report));
                 info_hash
             }
+            // Ends the loop before it comes to this.
+            Instruction::Stop(_) => return,
         };
         self.changed.insert(info_hash);
     }
@@ -171,7 +183,8 @@ impl Loop {
     /// Carries out what the swarms have decided, and wakes each connection once.
     fn give_orders(&mut self) {
         let mut to_ring: HashMap<PeerKey, Arc<Mailbox>> = HashMap::new();
-        for info_hash in std::mem::take(&mut self.changed) {
+        let changed = std::mem::take(&mut self.changed);
+        for info_hash in changed.iter().copied() {
             let Some(entry) = self.torrents.get_mut(&info_hash) else { continue };
             while let Some(command) = entry.swarm.poll_command() {
                 match command {
@@ -197,6 +210,11 @@ impl Loop {
             }
         }
         to_ring.values().for_each(|mailbox| mailbox.ring());
+        if !self.notices.is_empty() {
+            // Whoever hears of something finds the standing that goes with it.
+            let now = Instant::now();
+            changed.iter().filter_map(|it| self.torrents.get(it)).for_each(|entry| entry.publish(now));
+        }
         self.send_notices();
     }
 

@@ -12,7 +12,7 @@ use protocol::announce::{Announce, Answer, Ask, Event, Failure, Reply, Schedule,
 use protocol::id::InfoHash;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::client::{AskError, Client};
 use super::complaints::Complaints;
@@ -51,6 +51,8 @@ struct Torrent {
     schedule: Schedule,
     stats: Arc<Stats>,
     asks: JoinSet<()>,
+    /// Of these, announces with `completed`.
+    completions: usize,
     /// Its entry in the timetable.
     wake: Option<Instant>,
 }
@@ -132,7 +134,8 @@ impl Actor {
         drop(self.take(info_hash));
         self.added += 1;
         let schedule = Schedule::new(tiers, now, &mut rand::rng());
-        let torrent = Torrent { number: self.added, schedule, stats, asks: JoinSet::new(), wake: None };
+        let torrent =
+            Torrent { number: self.added, schedule, stats, asks: JoinSet::new(), completions: 0, wake: None };
         self.torrents.insert(info_hash, torrent);
         self.ask_due(info_hash, now);
     }
@@ -172,6 +175,7 @@ impl Actor {
             let (settings, client) = (Arc::clone(&self.settings), Arc::clone(&self.client));
             let (stats, reports) = (Arc::clone(&torrent.stats), self.reports.clone());
             let number = torrent.number;
+            torrent.completions += usize::from(ask.event == Event::Completed);
             torrent.asks.spawn(async move {
                 let report = |news| {
                     let ask = ask.clone();
@@ -201,6 +205,9 @@ impl Actor {
         let Some(torrent) = torrent else { return };
         let origin = torrent.schedule.url(ask.tracker).map(TrackerUrl::origin).unwrap_or_default();
         let rng = &mut rand::rng();
+        if matches!(news, News::Over(_)) && ask.event == Event::Completed {
+            torrent.completions = torrent.completions.saturating_sub(1);
+        }
         match news {
             News::Sent => torrent.schedule.sent(&ask, now),
             News::Over(Ok(Reply::Answer(answer))) => {
@@ -225,9 +232,19 @@ impl Actor {
         self.ask_due(info_hash, now);
     }
 
+    /// Waits until trackers have heard of downloads that became complete: one that ends with that is to be counted.
+    async fn let_completions_out(&mut self) {
+        while self.torrents.values().any(|torrent| torrent.completions > 0) {
+            let Some(report) = self.reported.recv().await else { return };
+            self.hear(report);
+        }
+    }
+
     /// Tells all trackers that we go, until they have heard it or the time is over.
     async fn say_goodbye(mut self, deadline: Instant) {
         self.client.hurry();
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        let _ = timeout(half, self.let_completions_out()).await;
         let mut farewells = std::mem::take(&mut self.farewells);
         for (info_hash, torrent) in self.torrents.drain() {
             dismiss(info_hash, torrent, &self.settings, &self.client, &mut farewells);

@@ -161,6 +161,11 @@ impl PayloadFile {
         self.found.device
     }
 
+    /// What tells it from every other file on disk: its device, and its number there.
+    pub fn identity(&self) -> (u64, u64) {
+        (self.found.device, self.found.inode)
+    }
+
     /// Whether nobody writes it any more.
     pub fn is_settled(&self) -> bool {
         self.settled.get().is_some()

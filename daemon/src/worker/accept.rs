@@ -81,7 +81,12 @@ impl Drop for Listed<'_> {
     fn drop(&mut self) {
         let connection = self.context.connections.borrow_mut().try_remove(self.key);
         self.context.counters.set_connections(self.context.connections.borrow().len());
-        connection.inspect(|connection| connection.close(&Ended::Stopping));
+        if let Some(connection) = connection {
+            connection.close(&Ended::Stopping);
+            if std::thread::panicking() {
+                self.context.report_panic(&connection);
+            }
+        }
         self.context.left.notify_one();
     }
 }

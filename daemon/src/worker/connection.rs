@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -206,6 +207,17 @@ impl Connection {
         match self.torrent() {
             Some(torrent) if torrent.error().is_some() => Err(Ended::TorrentStopped),
             _ => Ok(()),
+        }
+    }
+
+    /// What `future` comes to, unless the connection ends before. For the reading task.
+    pub(super) async fn unless_closed<T>(&self, future: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut future = pin!(future);
+        loop {
+            tokio::select! {
+                result = &mut future => return Ok(result),
+                () = self.to_read.notified() => self.check()?,
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use protocol::geometry::BLOCK_LENGTH;
 use protocol::peer::{Arrival, Data, Input};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::bus::Throttle;
 use crate::storage::write::{BlockData, Chunk, Deposit, Slice};
 
 use super::buffers::{CHUNK_LENGTH, Landing};
@@ -19,7 +20,7 @@ use super::thread::Context;
 
 /// Bytes of blocks that one read may bring: those that fit the chunk, and one whose first part came before.
 const CHUNK_CREDITS: u32 = CHUNK_LENGTH as u32 + BLOCK_LENGTH;
-/// Blocks are cut out of a chunk that is at least this full; out of one that a slow peer has hardly filled they are
+/// Blocks are cut out of a chunk of which they fill at least as much; out of one that a slow peer has hardly filled they are
 /// copied, so that it does not lie idle until they are on disk.
 const MIN_SHARED: usize = CHUNK_LENGTH / 2;
 
@@ -42,13 +43,18 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
     let writer = context.writer.as_ref().filter(|_| connection.machine().expects_blocks());
     let (landing, credits) = match writer {
         Some(writer) => {
-            writer.keep_up().await;
-            let credits = writer.credits().acquire(CHUNK_CREDITS).await.ok_or(Ended::Stopping)?;
+            let memory = async {
+                writer.keep_up().await;
+                writer.credits().acquire(CHUNK_CREDITS).await
+            };
+            let credits = connection.unless_closed(memory).await?.ok_or(Ended::Stopping)?;
             (context.buffers.take_chunk(), Some(credits))
         }
         None => (context.buffers.take(), None),
     };
-    let (result, landing) = receive(context, connection, landing).await;
+    let turn = earn_turn(context, connection, landing.bytes().len()).await?;
+    let (result, landing) = ring::receive(connection, landing, turn).await;
+    give_back(context, connection, turn - result.as_ref().map_or(0, |length| *length));
     let length = match result {
         Ok(0) => return Err(Ended::HungUp),
         Ok(length) => length,
@@ -67,35 +73,30 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
     if arrivals.is_empty() {
         context.buffers.give(landing);
     } else {
-        deposit(context, connection, arrivals, landing, length, credits).await?;
+        deposit(context, connection, arrivals, landing, credits).await?;
     }
     outcome?;
     connection.mailbox.ring();
     Ok(())
 }
 
-/// Receives as much as is there, fits, and the limits allow.
-async fn receive(
-    context: &Context,
-    connection: &Rc<Connection>,
-    landing: Landing,
-) -> (io::Result<usize>, Landing) {
+/// Waits until as much may be received as fits `room`, or as one turn under the limits is good for.
+async fn earn_turn(context: &Context, connection: &Connection, room: usize) -> Result<usize, Ended> {
     let of_torrent = connection.limits();
     let throttles =
-        [&*context.limits].into_iter().chain(of_torrent.as_deref()).map(|limits| &limits.download);
-    let turn = throttles.clone().filter_map(|throttle| throttle.turn()).min();
-    let Some(turn) = turn else {
-        let length = landing.bytes().len();
-        return ring::receive(connection, landing, length).await;
-    };
-    let turn = turn.min(landing.bytes().len());
-    for throttle in throttles.clone() {
-        throttle.take(turn).await;
+        || [Some(&*context.limits), of_torrent.as_deref()].into_iter().flatten().map(|it| &it.download);
+    let Some(turn) = throttles().filter_map(Throttle::turn).min() else { return Ok(room) };
+    let turn = turn.min(room);
+    for throttle in throttles() {
+        connection.unless_closed(throttle.take(turn)).await?;
     }
-    let (result, landing) = ring::receive(connection, landing, turn).await;
-    let unused = turn - result.as_ref().map_or(0, |length| *length);
-    throttles.for_each(|throttle| throttle.give_back(unused));
-    (result, landing)
+    Ok(turn)
+}
+
+/// Gives back what was earned and not used.
+fn give_back(context: &Context, connection: &Connection, unused: usize) {
+    context.limits.download.give_back(unused);
+    connection.limits().inspect(|limits| limits.download.give_back(unused));
 }
 
 /// Hands blocks to storage, all of them: the swarm is told that they are here.
@@ -104,16 +105,17 @@ async fn deposit(
     connection: &Connection,
     arrivals: Vec<Arrival>,
     landing: Landing,
-    length: usize,
     mut credits: Option<OwnedSemaphorePermit>,
 ) -> Result<(), Ended> {
     let (Some(torrent), Some(writer)) = (connection.torrent(), &context.writer) else { return Ok(()) };
-    let cutting = Cutting::new(landing, length);
+    let bytes = arrivals.iter().map(|arrival| arrival.block.length as usize).sum();
+    let cutting = Cutting::new(landing, bytes);
     for Arrival { block, data } in arrivals {
         let needed = writer.credits().needed_kib(block.length) as usize;
         let part = match credits.as_mut().and_then(|credits| credits.split(needed)) {
             Some(part) => part,
             // A block that came late, or a chunk that is full of short ones.
+            // The swarm counts on it: it is waited for even when the connection has ended.
             None => writer.credits().acquire(block.length).await.ok_or(Ended::Stopping)?,
         };
         let (torrent, data) = (Arc::clone(torrent), cutting.cut(data));
@@ -133,9 +135,9 @@ enum Cutting {
 }
 
 impl Cutting {
-    fn new(landing: Landing, length: usize) -> Self {
+    fn new(landing: Landing, bytes: usize) -> Self {
         match landing {
-            Landing::Blocks(chunk) if length >= MIN_SHARED => Self::Shared(chunk.share()),
+            Landing::Blocks(chunk) if bytes >= MIN_SHARED => Self::Shared(chunk.share()),
             landing => Self::Copied(landing),
         }
     }

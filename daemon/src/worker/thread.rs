@@ -135,6 +135,11 @@ impl Context {
         }
     }
 
+    /// Tells the coordinator that `connection` has ended by a mistake of ours, which ends nothing else.
+    pub(super) fn report_panic(&self, connection: &Connection) {
+        let _ = connection.last_report().map(|report| self.reports.try_send(report));
+    }
+
     /// Tells the coordinator that an address cannot be reached.
     pub(super) async fn report_unreachable(&self, dial: Dial) {
         let Dial { info_hash, address } = dial;

@@ -1,32 +1,36 @@
 //! A turn at sending blocks, where rates are limited: what may leave before others have theirs.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use protocol::geometry::BLOCK_LENGTH;
 
 use crate::bus::Limits;
 
-/// Bytes that one connection may send next, under the limit of all torrents and that of its own.
+/// Bytes that one connection may send next, under the limit of its torrent and that of all. What it has earned and not
+/// used goes back when it is dropped.
 pub(super) struct Turn {
-    of_all: Arc<Limits>,
-    of_torrent: Option<Arc<Limits>>,
+    limits: Vec<Arc<Limits>>,
     bytes: usize,
+    /// How many of the limits have granted it.
+    earned: Cell<usize>,
+    used: Cell<usize>,
 }
 
 impl Turn {
     /// The next turn; `None` where nothing is limited.
     pub(super) fn new(of_all: &Arc<Limits>, of_torrent: Option<Arc<Limits>>) -> Option<Self> {
-        let torrent_turn = of_torrent.as_ref().and_then(|limits| limits.upload.turn());
-        let bytes = of_all.upload.turn().into_iter().chain(torrent_turn).min()?;
-        Some(Self { of_all: Arc::clone(of_all), of_torrent, bytes })
+        let limits: Vec<Arc<Limits>> = of_torrent.into_iter().chain([Arc::clone(of_all)]).collect();
+        let bytes = limits.iter().filter_map(|limits| limits.upload.turn()).min()?;
+        Some(Self { limits, bytes, earned: Cell::new(0), used: Cell::new(0) })
     }
 
     /// Waits for it.
     pub(super) async fn earn(&self) {
-        if let Some(limits) = &self.of_torrent {
+        for limits in &self.limits {
             limits.upload.take(self.bytes).await;
+            self.earned.set(self.earned.get() + 1);
         }
-        self.of_all.upload.take(self.bytes).await;
     }
 
     /// Most blocks that it is good for.
@@ -34,10 +38,15 @@ impl Turn {
         (self.bytes / BLOCK_LENGTH as usize).max(1)
     }
 
-    /// Gives back what was not used, when `sent` payload bytes were.
-    pub(super) fn settle(&self, sent: u64) {
-        let unused = self.bytes.saturating_sub(usize::try_from(sent).unwrap_or(usize::MAX));
-        self.of_torrent.iter().for_each(|limits| limits.upload.give_back(unused));
-        self.of_all.upload.give_back(unused);
+    /// Notes that `bytes` of it are used.
+    pub(super) fn spend(&self, bytes: u64) {
+        self.used.set(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let unused = self.bytes.saturating_sub(self.used.get());
+        self.limits[..self.earned.get()].iter().for_each(|limits| limits.upload.give_back(unused));
     }
 }

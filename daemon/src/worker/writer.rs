@@ -33,6 +33,8 @@ pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended
         }
         match writer.write().await {
             Ok(true) => {}
+            // Beginning a torrent may bring news, and nothing to send.
+            Ok(false) if connection.machine().has_events() => {}
             Ok(false) => connection.mailbox.rung().await,
             Err(ended) => return ended,
         }
@@ -62,8 +64,8 @@ impl Writer<'_> {
         let max_blocks = turn.as_ref().map_or(usize::MAX, Turn::blocks).min(self.pace.blocks());
         let mut batch = self.context.buffers.take_batch();
         let cold = self.gather(&mut batch, max_blocks)?;
-        turn.inspect(|turn| {
-            turn.settle(batch.payload_bytes() + cold.iter().map(|b| u64::from(b.length)).sum::<u64>())
+        turn.iter().for_each(|turn| {
+            turn.spend(batch.payload_bytes() + cold.iter().map(|b| u64::from(b.length)).sum::<u64>())
         });
         if batch.is_empty() && cold.is_empty() {
             self.context.buffers.give_batch(batch);
@@ -111,7 +113,9 @@ impl Writer<'_> {
     async fn send_control(&mut self) -> Result<(), Ended> {
         while self.connection.machine().has_control() {
             let mut batch = self.context.buffers.take_batch();
-            if let Some(Output::Control(bytes)) = self.connection.machine().poll_output(Instant::now()) {
+            // Apart from the next lines: the machine must not be borrowed while they wait.
+            let output = self.connection.machine().poll_output(Instant::now());
+            if let Some(Output::Control(bytes)) = output {
                 batch.push_control(&bytes);
                 batch = self.send(batch).await?;
                 self.connection.machine().handle_input(Input::Sent { is_all: true }, Instant::now())?;

@@ -36,6 +36,8 @@ pub(super) struct Dialogue {
     early: Option<Early>,
     /// Whether we have told the peer that we want pieces of it.
     pub(super) is_interested: bool,
+    /// Pieces of metadata that were asked for and not answered.
+    metadata_requests: u32,
     /// Whether the swarm wants to know what moves.
     is_metered: bool,
     /// Payload bytes that came in since the swarm was told.
@@ -70,6 +72,7 @@ impl Talk {
             metadata: MetadataQueue::default(),
             early,
             is_interested: false,
+            metadata_requests: 0,
             is_metered: false,
             received: 0,
             events: vec![Event::Met { peer_id: theirs.peer_id, announced }],
@@ -272,14 +275,24 @@ impl Dialogue {
                     let info = self.serving.torrent().map(|torrent| &*torrent.info);
                     self.metadata.request(piece, info, control);
                 }
-                Ok(MetadataMessage::Data { piece, total_size, data }) => {
+                Ok(MetadataMessage::Data { piece, total_size, data }) if self.take_metadata_request() => {
                     self.events.push(Event::Metadata { piece, total_size, data: data.to_vec() });
                 }
-                Ok(MetadataMessage::Reject { piece }) => self.events.push(Event::MetadataRejected(piece)),
-                Ok(MetadataMessage::Unknown) | Err(_) => {}
+                Ok(MetadataMessage::Reject { piece }) if self.take_metadata_request() => {
+                    self.events.push(Event::MetadataRejected(piece));
+                }
+                // What nobody asked for is of no interest.
+                _ => {}
             },
             _ => {}
         }
+    }
+
+    /// Whether an answer is waited for, which this is then.
+    fn take_metadata_request(&mut self) -> bool {
+        let is_waiting = self.metadata_requests > 0;
+        self.metadata_requests = self.metadata_requests.saturating_sub(1);
+        is_waiting
     }
 
     fn handle_introduction(&mut self, handshake: ExtendedHandshake) {
@@ -297,6 +310,7 @@ impl Dialogue {
     fn request_metadata(&mut self, piece: u32, control: &mut Vec<u8>) {
         match self.metadata.peer_id() {
             Some(id) => {
+                self.metadata_requests += 1;
                 let payload = MetadataMessage::Request { piece }.encode();
                 Message::Extended { id, payload: &payload }.encode(control);
             }

@@ -41,11 +41,11 @@ impl Swarm {
         }
         match (&mut peer.pieces, &mut self.picker) {
             (Pieces::Set(pieces), Some(picker)) => {
-                let is_new = pieces.insert(piece);
-                if is_new {
-                    picker.peer_gained(pieces, piece);
+                if !pieces.insert(piece) {
+                    return;
                 }
-                peer.useful += u32::from(is_new && picker.wants(piece));
+                picker.peer_gained(pieces, piece);
+                peer.useful += u32::from(picker.wants(piece));
             }
             (Pieces::Count(count), _) => *count = count.saturating_add(1).min(piece_count),
             _ => {}
@@ -200,10 +200,12 @@ impl Swarm {
 
     /// Asks a peer for as much as it takes and we want.
     fn feed(&mut self, key: PeerKey) {
-        let (Some(peer), Some(picker), false) = (self.peers.get_mut(&key), &mut self.picker, self.is_paused)
-        else {
+        let (Some(peer), Some(picker)) = (self.peers.get_mut(&key), &mut self.picker) else { return };
+        if self.is_paused {
+            // It is asked when that is over.
+            self.hungry.insert(key);
             return;
-        };
+        }
         let mut blocks = Vec::new();
         if let Some(ask) = ask(key, peer) {
             picker.pick(ask, &mut blocks);

@@ -198,6 +198,10 @@ impl Swarm {
     /// Bans whoever is, or was, at the other end of `key`.
     pub(super) fn ban(&mut self, key: PeerKey, reason: Parting) {
         let Some(address) = self.remembered.get(&key).copied() else { return };
+        if self.candidates.is_banned(address) {
+            // What it had sent before comes out bit by bit.
+            return;
+        }
         let listens_at = self.peers.get(&key).and_then(|peer| peer.listens_at);
         self.candidates.ban(address);
         listens_at.into_iter().for_each(|address| self.candidates.ban(address));

@@ -73,20 +73,14 @@ impl Keeper {
         }
     }
 
-    /// Has what was written brought to the disk, now and then; `is_due` for at once.
-    pub(super) fn sync(&mut self, writer: &Writer, is_due: bool) {
-        if is_due || self.synced_at.elapsed() >= SYNC_INTERVAL {
+    /// Has what was written brought to the disk, now and then. At the end nobody waits for that: should the machine
+    /// lose power before the kernel has done it, what was written last is hashed again.
+    pub(super) fn sync(&mut self, writer: &Writer) {
+        if self.synced_at.elapsed() >= SYNC_INTERVAL {
             self.synced_at = Instant::now();
             let reply = self.to_durable.clone();
             // A writer that is too far behind is asked again.
             let _ = writer.sync(move |durable| drop(reply.send(durable)));
-        }
-    }
-
-    /// Waits until the pieces are durable that [`Keeper::sync`] was called for.
-    pub(super) async fn synced(&mut self) {
-        if let Some(durable) = self.durable.recv().await {
-            self.take(durable);
         }
     }
 
@@ -134,11 +128,21 @@ impl Keeper {
         self.torrent.info_hash()
     }
 
-    /// Writes the last note, and waits for it.
+    /// Settles what is complete, writes the last note, and waits for it.
     ///
     /// # Errors
     /// When it could not be written, or not in time.
-    pub(super) fn finish(mut self, downloaded: u64, timeout: Duration) -> Result<(), StateError> {
+    pub(super) fn finish(
+        mut self,
+        lanes: &Lanes,
+        downloaded: u64,
+        timeout: Duration,
+    ) -> Result<(), StateError> {
+        self.news = (0..self.torrent.info().geometry().piece_count()).collect();
+        self.settle(lanes);
+        while let Ok(durable) = self.durable.try_recv() {
+            self.take(durable);
+        }
         let progress = self.progress(downloaded);
         self.recorder.record(progress);
         self.recorder.finish(timeout)

@@ -7,7 +7,9 @@ mod selection;
 mod session;
 mod source;
 
+use std::cell::Cell;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,18 +60,22 @@ fn fetch(args: GetArgs, events: &Events) -> Result<ExitCode, Failure> {
 async fn fetch_until_end(config: GetConfig, events: &Events) -> Result<End, Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let timeout = config.timeout;
+    let is_done = Rc::new(Cell::new(false));
     let late = async {
-        match timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
+        if let Some(timeout) = timeout {
+            tokio::time::sleep(timeout).await;
+        }
+        if timeout.is_none() || is_done.get() {
+            std::future::pending::<()>().await;
         }
     };
+    let interrupted = || if is_done.get() { End::Complete } else { End::Interrupted };
     let mut session = None;
     let end = tokio::select! {
-        result = work(&config, events, &mut session) => result,
+        result = work(&config, events, &is_done, &mut session) => result,
         () = late => Ok(End::TimedOut),
-        _ = interrupt.recv() => Ok(End::Interrupted),
-        _ = terminate.recv() => Ok(End::Interrupted),
+        _ = interrupt.recv() => Ok(interrupted()),
+        _ = terminate.recv() => Ok(interrupted()),
     };
     // Whatever ended it: what was fetched is kept, and trackers hear of it.
     if let Some(session) = session {
@@ -87,18 +93,27 @@ async fn fetch_until_end(config: GetConfig, events: &Events) -> Result<End, Fail
     Ok(end)
 }
 
-async fn work(config: &GetConfig, events: &Events, session: &mut Option<Session>) -> Result<End, Failure> {
+async fn work(
+    config: &GetConfig,
+    events: &Events,
+    is_done: &Rc<Cell<bool>>,
+    session: &mut Option<Session>,
+) -> Result<End, Failure> {
     let wanted = Wanted::look(config).await?;
-    let mut started = Session::new(config, wanted)?;
+    let mut started = Session::new(config, wanted, Rc::clone(is_done))?;
     started.prepare_known(config, events).await?;
     if started.is_complete() && !config.is_seeding {
-        events.done(&started.summary());
+        let summary = started.summary();
+        started.close()?;
+        events.done(&summary);
         return Ok(End::Complete);
     }
     started.check_reachable()?;
     let (server, notices) = serve(&config.serve, config.has_default_listen)?;
-    events.listening(server.addresses());
+    let addresses = server.addresses().to_vec();
     started.start(server, config).await?;
+    // Whoever connects now is expected.
+    events.listening(&addresses);
     session.insert(started).run(notices, config, events).await
 }
 

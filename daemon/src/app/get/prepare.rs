@@ -1,5 +1,6 @@
 //! Gets the files of a torrent ready: made, and what is there already found again without reading it, or by reading it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,9 +55,20 @@ impl Plan {
             )
             .into());
         }
+        if let Some(suffix) = &placing.suffix {
+            refuse_clash(&info, suffix)?;
+        }
         // Looked at before they are touched: making them changes their times.
         let found = look(&info, &folder, placing.suffix.as_deref());
-        let files = place(&info, &folder, &wanted, &placing)?;
+        // What is there as a whole is served, whether it was asked for this time or before.
+        let is_whole = |file: usize| {
+            let length = info.files()[file].length;
+            matches!(found[file], OnDisk::File(record) if length > 0 && record.length == length)
+        };
+        let placed: Vec<bool> =
+            wanted.iter().enumerate().map(|(file, wanted)| *wanted || is_whole(file)).collect();
+        let files = place(&info, &folder, &placed, &placing)?;
+        refuse_shared(&files)?;
         let trusted = trust::trust(&saved, info.geometry(), info.layout(), &found);
         let have = HaveBits::new(info.geometry().piece_count());
         trusted.trusted.iter().for_each(|piece| have.set(piece));
@@ -67,6 +79,32 @@ impl Plan {
         let torrent = Arc::new(Torrent::new(info, have, files));
         Ok(Prepared { torrent, priorities, synced: trusted.synced })
     }
+}
+
+/// Refuses a suffix that makes the name of one file, while it grows, that of another.
+fn refuse_clash(info: &Info, suffix: &str) -> Result<(), Failure> {
+    let paths: HashSet<String> = info.files().iter().map(|file| file.path.to_string()).collect();
+    match paths.iter().find(|path| paths.contains(&format!("{path}{suffix}"))) {
+        Some(path) => {
+            Err(format!("--incomplete-suffix {suffix}: {path}{suffix} is a file of the torrent too").into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses files that are one and the same on disk: what is written to one would be read from another.
+fn refuse_shared(files: &[Option<Arc<PayloadFile>>]) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    for file in files.iter().flatten() {
+        if !seen.insert(file.identity()) {
+            return Err(format!(
+                "{}: is the same file on disk as another of the torrent",
+                file.path().display()
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// How the files of `info` look before anything is done to them.

@@ -36,6 +36,13 @@ pub(super) fn wanted_files(
     let mut wanted = vec![false; count];
     for option in options {
         let choice = Choice::parse(option)?;
+        if let Some(number) = choice.beyond(count) {
+            let last = count.saturating_sub(1);
+            return Err(format!(
+                "--select {option}: there is no file {number}; they are numbered from 0 to {last}"
+            )
+            .into());
+        }
         let mut is_met = false;
         for (file, entry) in info.files().iter().enumerate() {
             if entry.kind == FileKind::Regular && choice.names(file, &entry.path.to_string()) {
@@ -61,6 +68,14 @@ impl Choice {
         }
         let glob = Glob::new(text).map_err(|error| format!("--select {text}: {error}"))?;
         Ok(Self::Pattern(Box::new(glob.compile_matcher())))
+    }
+
+    /// A number in it that none of `count` files has.
+    fn beyond(&self, count: usize) -> Option<usize> {
+        match self {
+            Self::Numbers(ranges) => ranges.iter().map(|range| *range.end()).find(|number| *number >= count),
+            Self::Pattern(_) => None,
+        }
     }
 
     /// Whether it names file number `file` at `path`, which begins with the name of the torrent where that is a folder.
@@ -102,6 +117,15 @@ mod tests {
 
     fn names(option: &str, file: usize, path: &str) -> bool {
         Choice::parse(option).unwrap().names(file, path)
+    }
+
+    #[test]
+    fn a_number_that_no_file_has_is_told() {
+        let beyond = |text: &str| Choice::parse(text).unwrap().beyond(3);
+        assert_eq!(
+            (beyond("0-2"), beyond("0,7"), beyond("1-3"), beyond("*")),
+            (None, Some(7), Some(3), None)
+        );
     }
 
     #[test]

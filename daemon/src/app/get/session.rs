@@ -1,6 +1,8 @@
 //! One download from its start to its end: what is known of it, what is running for it, and what it waits for.
 
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use protocol::swarm::picker::Priority;
 use crate::config::GetConfig;
 use crate::coordinator::{Notice, Standing};
 use crate::storage::Torrent;
+use crate::storage::lane::Lanes;
 use crate::storage::state::{Claim, Recorder, Saved, State};
 
 use super::super::Failure;
@@ -23,8 +26,6 @@ use super::{STATE_TIMEOUT, selection};
 
 /// How often the memory is brought up to date, and failures are looked for.
 const TICK: Duration = Duration::from_millis(500);
-/// How long what was fetched may take to reach the disk before the end.
-const SYNC_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a download ended, where nothing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) struct Session {
     books: Option<(Recorder, Claim)>,
     prepared: Option<Prepared>,
     running: Option<Running>,
+    /// Whether all that is wanted is here; others look at it too.
+    is_done: Rc<Cell<bool>>,
 }
 
 /// What runs for a download.
@@ -53,6 +56,8 @@ struct Running {
     member: Member,
     /// The torrent, once its metadata is here.
     fetching: Option<Fetching>,
+    /// Whether a piece was fetched: what was complete when it began does not become so.
+    has_fetched: bool,
 }
 
 /// A torrent that is being fetched.
@@ -61,13 +66,28 @@ struct Fetching {
     torrent: Arc<Torrent>,
     priorities: Vec<Priority>,
     keeper: Keeper,
-    /// Bytes of all wanted pieces.
+    /// Bytes of all wanted pieces, and of those that were not told to be verified.
     wanted_length: u64,
+    left: u64,
+}
+
+impl Fetching {
+    /// A piece was verified and written.
+    fn verified(&mut self, piece: u32) {
+        self.keeper.verified(piece);
+        if is_wanted(&self.priorities, piece) {
+            self.left = self.left.saturating_sub(piece_length(&self.torrent, piece));
+        }
+    }
 }
 
 impl Session {
     /// Opens the state in the download folder, and looks what is remembered of the torrent.
-    pub(super) fn new(config: &GetConfig, mut wanted: Wanted) -> Result<Self, Failure> {
+    pub(super) fn new(
+        config: &GetConfig,
+        mut wanted: Wanted,
+        is_done: Rc<Cell<bool>>,
+    ) -> Result<Self, Failure> {
         let mut state = State::open(&config.folder.join(STATE_FOLDER).join("state.sqlite"))?;
         let claim = state.claim(&wanted.info_hash)?;
         let saved = state.load(&wanted.info_hash)?.unwrap_or_default();
@@ -80,7 +100,7 @@ impl Session {
         }
         let books = Some((Recorder::start(state)?, claim));
         let folder = config.folder.clone();
-        Ok(Self { wanted, folder, saved, books, prepared: None, running: None })
+        Ok(Self { wanted, folder, saved, books, prepared: None, running: None, is_done })
     }
 
     /// Gets the files ready, if it is known what they are.
@@ -118,6 +138,15 @@ impl Session {
         self.prepared.as_ref().is_some_and(|it| missing(&it.torrent, &it.priorities) == 0)
     }
 
+    /// Ends a download that was complete when it began: what was found out about it is remembered.
+    pub(super) fn close(mut self) -> Result<(), Failure> {
+        if let Some(prepared) = self.prepared.take() {
+            let lanes = Lanes::start(&[], 1)?;
+            self.fetching(prepared)?.keeper.finish(&lanes, 0, STATE_TIMEOUT)?;
+        }
+        Ok(())
+    }
+
     /// Refuses to wait for what cannot come.
     pub(super) fn check_reachable(&self) -> Result<(), Failure> {
         let is_alone = self.wanted.tiers.is_empty() && self.wanted.peers.is_empty();
@@ -153,7 +182,7 @@ impl Session {
             }
             None => (server.expect(self.wanted.info_hash, company)?, None),
         };
-        let mut running = Running { server, member, fetching };
+        let mut running = Running { server, member, fetching, has_fetched: false };
         running.look_after(0);
         self.running = Some(running);
         Ok(())
@@ -164,8 +193,8 @@ impl Session {
         let (recorder, claim) = self.books.take().ok_or("a torrent begins once")?;
         let moved_before = (self.saved.uploaded, self.saved.downloaded);
         let keeper = Keeper::new(Arc::clone(&torrent), recorder, claim, synced, moved_before);
-        let wanted_length = length(&torrent, &priorities);
-        Ok(Fetching { torrent, priorities, keeper, wanted_length })
+        let (wanted_length, left) = (length(&torrent, &priorities), missing(&torrent, &priorities));
+        Ok(Fetching { torrent, priorities, keeper, wanted_length, left })
     }
 
     /// The metadata of the torrent is here.
@@ -196,28 +225,27 @@ impl Session {
     ) -> Result<End, Failure> {
         let mut ticks = tokio::time::interval(TICK);
         let mut pulse = Pulse::new();
-        let mut is_done = false;
         loop {
+            // It may have been complete when it began.
+            if !self.is_done.get() && self.has_all() {
+                self.is_done.set(true);
+                self.look_after(&mut pulse, events)?;
+                events.done(&self.summary());
+                if let Some(running) = self.running.as_ref().filter(|running| running.has_fetched) {
+                    running.server.trackers().completed(self.wanted.info_hash);
+                }
+            }
+            if self.is_done.get() && !config.is_seeding {
+                return Ok(End::Complete);
+            }
             tokio::select! {
+                biased;
                 notice = notices.recv() => match notice {
                     Some(Notice::Metadata(_, raw)) => self.begin(raw, config, events).await?,
                     Some(notice) => self.note(&notice, events),
                     None => return Err("the coordinator has ended on its own".into()),
                 },
-                _ = ticks.tick() => {
-                    self.look_after(&mut pulse, events)?;
-                    if !is_done && self.has_all() {
-                        is_done = true;
-                        self.complete(events).await;
-                        if !config.is_seeding {
-                            return Ok(End::Complete);
-                        }
-                    }
-                }
-            }
-            if let (false, true) = (is_done, self.has_all()) {
-                // Not to be waited for until the next tick.
-                ticks.reset_immediately();
+                _ = ticks.tick() => self.look_after(&mut pulse, events)?,
             }
         }
     }
@@ -227,7 +255,10 @@ impl Session {
         let Some(running) = &mut self.running else { return };
         match notice {
             Notice::Verified(_, piece) => {
-                running.fetching.as_mut().map(|fetching| fetching.keeper.verified(*piece));
+                running.has_fetched = true;
+                if let Some(fetching) = &mut running.fetching {
+                    fetching.verified(*piece);
+                }
                 events.tell(&Event::Verified { piece: *piece });
             }
             Notice::Failed(_, piece) => {
@@ -239,15 +270,15 @@ impl Session {
                 events.tell(&Event::Banned { peer: address.to_string(), reason: reason.to_string() });
             }
             Notice::NeedPeers(info_hash) => running.server.trackers().want_peers(*info_hash),
-            Notice::Complete(info_hash) => running.server.trackers().completed(*info_hash),
-            Notice::Metadata(..) => {}
+            // Known by then: all pieces were told to be verified before.
+            Notice::Complete(_) | Notice::Metadata(..) => {}
         }
     }
 
     /// Whether all that is wanted is verified.
     fn has_all(&self) -> bool {
         let fetching = self.running.as_ref().and_then(|running| running.fetching.as_ref());
-        fetching.is_some_and(|it| missing(&it.torrent, &it.priorities) == 0)
+        fetching.is_some_and(|it| it.left == 0)
     }
 
     /// Keeps the memory, the trackers' numbers and the screen up to date.
@@ -265,18 +296,6 @@ impl Session {
             events.progress(&self.wanted.name, progress);
         }
         Ok(())
-    }
-
-    /// All is here: it is brought to the disk, and remembered to be.
-    async fn complete(&mut self, events: &Events) {
-        let Some(running) = &mut self.running else { return };
-        if let (Some(fetching), Some(writer)) = (&mut running.fetching, running.server.writer()) {
-            fetching.keeper.sync(writer, true);
-            if tokio::time::timeout(SYNC_TIMEOUT, fetching.keeper.synced()).await.is_err() {
-                tracing::warn!("the disk is slow: what was fetched last may not survive a loss of power");
-            }
-        }
-        events.done(&self.summary());
     }
 
     /// What there is in the end.
@@ -301,17 +320,18 @@ impl Session {
 
     /// Ends everything, in bounded time, and remembers how far it came.
     pub(super) fn finish(self, events: &Events) {
-        let Some(Running { server, member, fetching }) = self.running else { return };
+        let Some(Running { server, member, fetching, .. }) = self.running else { return };
         let downloaded = member.standing.borrow().tally.downloaded;
         member.stats.downloaded.store(downloaded, Ordering::Relaxed);
         if let Some(fetching) = &fetching {
             member.stats.uploaded.store(fetching.torrent.uploaded(), Ordering::Relaxed);
             member.stats.left.store(missing(&fetching.torrent, &fetching.priorities), Ordering::Relaxed);
         }
+        let lanes = Arc::clone(server.lanes());
         // What is whole is written, hashed and counted by this.
         server.stop();
         if let Some(fetching) = fetching
-            && let Err(error) = fetching.keeper.finish(downloaded, STATE_TIMEOUT)
+            && let Err(error) = fetching.keeper.finish(&lanes, downloaded, STATE_TIMEOUT)
         {
             events.error(&error.to_string());
             tracing::error!("{error}");
@@ -326,12 +346,12 @@ impl Running {
         fetching.keeper.settle(self.server.lanes());
         fetching.keeper.record(downloaded);
         if let Some(writer) = self.server.writer() {
-            fetching.keeper.sync(writer, false);
+            fetching.keeper.sync(writer);
         }
         let stats = &self.member.stats;
         stats.downloaded.store(downloaded, Ordering::Relaxed);
         stats.uploaded.store(fetching.torrent.uploaded(), Ordering::Relaxed);
-        stats.left.store(missing(&fetching.torrent, &fetching.priorities), Ordering::Relaxed);
+        stats.left.store(fetching.left, Ordering::Relaxed);
     }
 }
 
@@ -365,7 +385,7 @@ impl Pulse {
         Some(Progress {
             have: have.as_ref().map_or(0, |have| have.have_count()),
             pieces: have.as_ref().map_or(0, |have| have.piece_count()),
-            left: running.fetching.as_ref().map_or(0, |it| missing(&it.torrent, &it.priorities)),
+            left: running.fetching.as_ref().map_or(0, |it| it.left),
             wanted: running.fetching.as_ref().map_or(0, |it| it.wanted_length),
             downloaded,
             uploaded,
@@ -399,9 +419,11 @@ fn missing(torrent: &Torrent, priorities: &[Priority]) -> u64 {
 }
 
 fn wanted_pieces(torrent: &Torrent, priorities: &[Priority]) -> impl Iterator<Item = u32> {
-    let is_wanted =
-        |piece: &u32| priorities.get(*piece as usize).is_none_or(|priority| *priority != Priority::Skip);
-    (0..torrent.info().geometry().piece_count()).filter(is_wanted)
+    (0..torrent.info().geometry().piece_count()).filter(|piece| is_wanted(priorities, *piece))
+}
+
+fn is_wanted(priorities: &[Priority], piece: u32) -> bool {
+    priorities.get(piece as usize).is_none_or(|priority| *priority != Priority::Skip)
 }
 
 fn piece_length(torrent: &Torrent, piece: u32) -> u64 {

@@ -188,6 +188,9 @@ impl WriterThread {
             self.disk.close(download.torrent());
         }
         self.whole.retain(|(of, _)| *of != info_hash);
+        if self.whole.is_empty() {
+            self.gather_until = None;
+        }
         self.matched.retain(|matched| matched.whole.torrent.info_hash() != info_hash);
         if let Some(full) = &mut self.full {
             full.told.remove(&info_hash);

@@ -163,6 +163,12 @@ impl Writer {
         self.control(Control::Retry)
     }
 
+    /// Whether one of its threads has ended before it was told to, which is a mistake of ours.
+    pub fn is_lost(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// What has been done so far.
     pub fn totals(&self) -> Totals {
         let Counters { written_bytes, early_bytes, failed_pieces, duplicate_blocks } = &*self.counters;

@@ -88,7 +88,9 @@ impl Requesting {
     /// The peer answers requests no longer, or again. Without the fast extension a choke forgets all requests
     /// (BEP 3); with it the peer rejects each.
     pub(super) fn set_choked(&mut self, is_choked: bool, has_fast: bool, events: &mut Vec<Event>) {
-        self.is_choked = is_choked;
+        if std::mem::replace(&mut self.is_choked, is_choked) == is_choked {
+            return;
+        }
         if is_choked {
             self.granted = 0;
             if !has_fast {

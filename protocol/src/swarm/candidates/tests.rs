@@ -1,3 +1,5 @@
+//! Addresses that are heard of, tried, failed and banned, on a clock that the test turns.
+
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;

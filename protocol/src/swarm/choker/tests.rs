@@ -1,3 +1,5 @@
+//! Rounds of the choker, on a clock that the test turns.
+
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;

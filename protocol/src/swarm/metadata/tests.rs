@@ -1,3 +1,5 @@
+//! Metadata from honest, silent and lying peers.
+
 use proptest::prelude::*;
 
 use super::*;
