@@ -8,14 +8,24 @@
 mod announce;
 mod clients;
 mod commands;
+mod corrupt;
+mod fetch;
+mod get;
 mod inspect;
+mod kill;
+mod mixed;
+mod offer;
 mod peers;
+mod rates;
 mod refusals;
+mod resume;
 mod ring;
 mod serving;
 mod signals;
 mod swarm;
+mod tracked;
 mod truncate;
+mod unwilling;
 mod verify;
 
 use std::process::ExitCode;
@@ -68,15 +78,24 @@ fn main() -> ExitCode {
     let cases = [
         // The longest first.
         clients::CASES,
+        mixed::CASES,
         peers::CASES,
+        kill::CASES,
+        rates::CASES,
+        fetch::CASES,
         truncate::CASES,
         announce::CASES,
         commands::CASES,
+        corrupt::CASES,
+        get::CASES,
         inspect::CASES,
         refusals::CASES,
+        resume::CASES,
         ring::CASES,
         serving::CASES,
         signals::CASES,
+        tracked::CASES,
+        unwilling::CASES,
         verify::CASES,
     ];
     let trials = cases.concat().into_iter().map(|case| case.into_trial(&arguments)).collect();

@@ -67,7 +67,7 @@ pub fn transmission(source: &str, folder: &Path, settings: &Path, namespace: &Na
 }
 
 /// A command that runs one of the Python scripts beside the harness.
-fn script(name: &str) -> Command {
+pub(crate) fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg("-W").arg("ignore").arg(folders::workspace().join("tests/scripts").join(name));
     command

@@ -5,6 +5,8 @@ use std::{env, fs, process};
 
 use tempfile::TempDir;
 
+use crate::mount;
+
 /// First part of the names of temporary folders and network namespaces; the process id follows.
 pub(crate) const MARK: &str = "btd-e2e";
 
@@ -35,6 +37,7 @@ pub fn sweep() {
     let Ok(entries) = fs::read_dir(target().join("tmp")) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_str().is_some_and(is_orphan) {
+            mount::sweep(&entry.path());
             fs::remove_dir_all(entry.path()).ok();
         }
     }

@@ -5,17 +5,24 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test is a panic")]
 
+pub mod announces;
 pub mod bencode;
 pub mod btd;
 pub mod client;
 pub mod compare;
 pub mod download;
 pub mod folders;
+pub mod get;
+pub mod http;
+pub mod mount;
 pub mod needs;
 pub mod netns;
 pub mod payload;
+pub mod peers;
 pub mod process;
+pub mod raw_seed;
 pub mod sources;
 pub mod torrent;
 pub mod tracker;
+pub mod udp;
 pub mod wire;

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::client::python;
+use crate::folders::scratch;
+use crate::mount::SmallDisk;
 use crate::netns::Pair;
 
 /// Something a machine may lack.
@@ -18,6 +20,8 @@ pub enum Need {
     Libtorrent,
     /// The right to make network namespaces.
     Namespaces,
+    /// The right to mount file systems.
+    Mounts,
     /// The right to take away privileges, so that files can be unreadable even to root.
     Unprivileged,
 }
@@ -29,6 +33,7 @@ impl Need {
             Self::Program(name) => find(name).is_none().then(|| format!("{name} is not installed")),
             Self::Libtorrent => libtorrent().clone(),
             Self::Namespaces => namespaces().clone(),
+            Self::Mounts => mounts().clone(),
             Self::Unprivileged => unprivileged(),
         }
     }
@@ -59,6 +64,18 @@ fn namespaces() -> &'static Option<String> {
         panic::catch_unwind(Pair::create)
             .is_err()
             .then(|| "network namespaces are not allowed here".to_owned())
+    })
+}
+
+fn mounts() -> &'static Option<String> {
+    static REASON: OnceLock<Option<String>> = OnceLock::new();
+    REASON.get_or_init(|| {
+        if !nix::unistd::geteuid().is_root() {
+            return Some("mounting needs root".to_owned());
+        }
+        let scratch = scratch("mounts");
+        let mounted = panic::catch_unwind(|| SmallDisk::mount(scratch.path(), 64));
+        mounted.is_err().then(|| "mounting is not allowed here".to_owned())
     })
 }
 

@@ -1,11 +1,12 @@
-//! A pair of network namespaces joined by a cable, for clients that refuse peers on loopback and for servers
-//! that listen on every address. Needs root. Both are removed when dropped.
+//! Network namespaces joined by cables, for clients that refuse peers on loopback, want a fixed port, or listen on
+//! every address: a pair, or any number around a bridge. Needs root. They are removed when dropped.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
@@ -50,6 +51,25 @@ impl Namespace {
         setns(file, CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
+    /// Does `work` inside, on a thread that then ends: a socket belongs to the namespace of whoever makes it.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let done = thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                self.enter();
+                work()
+            });
+            inside.join()
+        });
+        done.unwrap_or_else(|_| panic!("the work inside {} has failed", self.name))
+    }
+
+    /// Gives it its address at `device`, and takes that and loopback up.
+    fn connect(&self, device: &str) {
+        self.ip(&["addr", "add", &format!("{}/24", self.address), "dev", device]);
+        self.ip(&["link", "set", "lo", "up"]);
+        self.ip(&["link", "set", device, "up"]);
+    }
+
     fn ip(&self, arguments: &[&str]) {
         ip(&[&["-n", self.name.as_str()], arguments].concat());
     }
@@ -73,31 +93,57 @@ pub struct Pair {
 impl Pair {
     /// Makes a pair.
     pub fn create() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = |side| format!("{MARK}-{}-{number}-{side}", process::id());
-        let seeder = Namespace::create(name("seeder"), Ipv4Addr::new(10, 99, 0, 1));
-        let client = Namespace::create(name("client"), Ipv4Addr::new(10, 99, 0, 2));
-        ip(&[
-            "link",
-            "add",
-            "cable",
-            "netns",
-            &seeder.name,
-            "type",
-            "veth",
-            "peer",
-            "cable",
-            "netns",
-            &client.name,
-        ]);
-        for namespace in [&seeder, &client] {
-            namespace.ip(&["addr", "add", &format!("{}/24", namespace.address), "dev", "cable"]);
-            namespace.ip(&["link", "set", "lo", "up"]);
-            namespace.ip(&["link", "set", "cable", "up"]);
-        }
+        let name = names();
+        let seeder = Namespace::create(name("seeder".to_owned()), Ipv4Addr::new(10, 99, 0, 1));
+        let client = Namespace::create(name("client".to_owned()), Ipv4Addr::new(10, 99, 0, 2));
+        cable((&seeder, "cable"), (&client, "cable"));
+        seeder.connect("cable");
+        client.connect("cable");
         Self { seeder, client }
     }
+}
+
+/// Namespaces around one that bridges them: each reaches all others, and nothing else.
+#[derive(Debug)]
+pub struct Star {
+    /// The one in the middle, for a tracker.
+    pub middle: Namespace,
+    /// The others.
+    pub members: Vec<Namespace>,
+}
+
+impl Star {
+    /// Makes one with `count` members.
+    pub fn create(count: u8) -> Self {
+        let name = names();
+        let address = |number: u8| Ipv4Addr::new(10, 99, 1, number);
+        let middle = Namespace::create(name("middle".to_owned()), address(1));
+        middle.ip(&["link", "add", "bridge", "type", "bridge"]);
+        middle.connect("bridge");
+        let member = |number: u8| {
+            let member = Namespace::create(name(format!("member{number}")), address(2 + number));
+            let port = format!("port{number}");
+            cable((&member, "cable"), (&middle, &port));
+            middle.ip(&["link", "set", &port, "master", "bridge", "up"]);
+            member.connect("cable");
+            member
+        };
+        let members = (0..count).map(member).collect();
+        Self { middle, members }
+    }
+}
+
+/// Joins two namespaces by a cable, whose ends are named there as said.
+fn cable(one: (&Namespace, &str), other: (&Namespace, &str)) {
+    let ends = ["link", "add", one.1, "netns", &one.0.name, "type", "veth"];
+    ip(&[ends.as_slice(), &["peer", other.1, "netns", &other.0.name]].concat());
+}
+
+/// Names namespaces that belong together, and no others.
+fn names() -> impl Fn(String) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    move |role| format!("{MARK}-{}-{number}-{role}", process::id())
 }
 
 /// Removes namespaces of test runs that were killed.

@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::torrent::Block;
@@ -104,15 +105,27 @@ pub fn request(block: Block) -> Vec<u8> {
     frame(id::REQUEST, &numbers.map(u32::to_be_bytes).concat())
 }
 
-/// The handshake of a peer that speaks `speaks`.
+/// The handshake of a peer that speaks `speaks`, under a peer id that no other has.
 pub fn handshake(info_hash: [u8; 20], speaks: Speaks) -> Vec<u8> {
-    [PROTOCOL.as_slice(), &speaks.reserved(), &info_hash, b"-E2E000-abcdefghijkl"].concat()
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut peer_id = *b"-E2E000-abcd________";
+    peer_id[12..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    handshake_as(info_hash, speaks, &peer_id)
+}
+
+/// The same with a peer id of one's own.
+pub fn handshake_as(info_hash: [u8; 20], speaks: Speaks, peer_id: &[u8; 20]) -> Vec<u8> {
+    [PROTOCOL.as_slice(), &speaks.reserved(), &info_hash, peer_id].concat()
 }
 
 impl Peer {
     /// Connects and says nothing.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        Self::over(TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}")))
+    }
+
+    /// Speaks over a connection that is there already, and says nothing yet.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("a socket takes options");
         stream.set_write_timeout(Some(ANSWER_LIMIT)).expect("a socket takes options");
         Self { stream, received: Vec::new(), consumed: 0 }
