@@ -2,23 +2,16 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::path::Path;
 use std::process::ExitCode;
 
-use benches::contender::Programs;
+use benches::places::Places;
 use benches::upload::{self, Options};
 use clap::Parser;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
-    let program = std::env::current_exe()?;
-    let binaries = program.parent().ok_or("this program lies nowhere")?;
-    let directory = match &options.directory {
-        Some(directory) => directory.clone(),
-        None => binaries.parent().unwrap_or(Path::new(".")).join("bench"),
-    };
-    let programs = Programs { binaries: binaries.to_owned(), python: directory.join("venv/bin/python") };
-    let outcome = upload::run(&options.settings(), programs, &directory)?;
+    let places = Places::find(options.directory.as_deref())?;
+    let outcome = upload::run(&options.settings(), &places)?;
     print!("{}", upload::render(&outcome));
     if let Some(path) = &options.json {
         serde_json::to_writer_pretty(File::create(path)?, &outcome)?;

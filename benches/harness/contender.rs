@@ -1,11 +1,12 @@
-//! Who is compared, and how each is started: always with one JSON line on stdout once peers can connect.
+//! Who is compared as a seeder, and how each is started: always with one JSON line on stdout once peers can connect.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde::Serialize;
 
+use crate::places::Places;
 use crate::torrent::Torrent;
 
 /// A seeder that takes part.
@@ -20,36 +21,27 @@ pub enum Contender {
     Reference,
 }
 
-/// Where the programs of the contenders are.
-#[derive(Debug, Clone)]
-pub struct Programs {
-    /// Directory of btd, `load` and `reference`: that of the bench itself.
-    pub binaries: PathBuf,
-    /// Python with libtorrent.
-    pub python: PathBuf,
-}
-
 const LIBTORRENT_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/contenders/libtorrent_seed.py");
 
 impl Contender {
     /// The command that seeds `torrent` on loopback, on one core, at a port that it chooses.
-    pub fn command(self, programs: &Programs, torrent: &Torrent) -> Command {
+    pub fn command(self, places: &Places, torrent: &Torrent) -> Command {
         let piece_length = torrent.geometry.piece_length().to_string();
         match self {
             Self::Btd => {
-                let mut command = Command::new(programs.binaries.join("btd"));
+                let mut command = Command::new(places.binaries.join("btd"));
                 command.arg("seed").arg(&torrent.payload).args(["--listen", "127.0.0.1:0", "--json"]);
                 command.args(["--workers", "1", "--piece-length", &piece_length]);
                 command
             }
             Self::Libtorrent => {
-                let mut command = Command::new(&programs.python);
+                let mut command = Command::new(places.python());
                 let directory = torrent.payload.parent().unwrap_or(Path::new("."));
                 command.arg(LIBTORRENT_SCRIPT).arg(&torrent.file).arg(directory);
                 command
             }
             Self::Reference => {
-                let mut command = Command::new(programs.binaries.join("reference"));
+                let mut command = Command::new(places.binaries.join("reference"));
                 command.arg(&torrent.payload).args(["--piece-length", &piece_length]);
                 command
             }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
@@ -16,6 +18,16 @@ use nix::unistd::Pid;
 /// When there is no such process.
 pub fn cpu_time(pid: i32) -> io::Result<Duration> {
     Ok(clock_getcpuclockid(Pid::from_raw(pid))?.now()?.into())
+}
+
+/// CPU time of all children that have ended and were waited for, counted as in [`cpu_time`].
+///
+/// # Errors
+/// Never on Linux.
+pub fn children_cpu_time() -> io::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = (usage.user_time() + usage.system_time()).num_microseconds();
+    u64::try_from(micros).map(Duration::from_micros).map_err(io::Error::other)
 }
 
 /// Anonymous memory that is resident: heap and stacks, without file mappings.

@@ -122,7 +122,8 @@ fn wait_ready(stdout: Option<ChildStdout>) -> io::Result<Ready> {
     }
 }
 
-fn last_words(log: &Path) -> String {
+/// The end of what a program said on stderr, for an error that quotes it.
+pub(crate) fn last_words(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LAST_WORDS_LENGTH)..]);
     let text = text.trim();

@@ -10,6 +10,9 @@ use protocol::geometry::Geometry;
 use protocol::id::InfoHash;
 use sha1::{Digest, Sha1};
 
+/// How the benchmarks cut their payload.
+pub const PIECE_LENGTH: u64 = 1 << 20;
+
 /// A payload, how it is cut, and what it is called on the wire.
 #[derive(Debug, Clone)]
 pub struct Torrent {

@@ -8,14 +8,14 @@ mod result;
 mod table;
 
 use std::io;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use protocol::id::InfoHash;
 
-use crate::contender::{Contender, Programs};
+use crate::contender::Contender;
 use crate::load::Report;
+use crate::places::Places;
 use crate::server::Server;
 use crate::torrent::{self, Torrent};
 use crate::{payload, size};
@@ -25,7 +25,6 @@ pub use table::render;
 
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
-const PIECE_LENGTH: u64 = 1 << 20;
 /// Volume of a round, in payloads: long enough that a timer tick does not show.
 const VOLUME_PER_SIZE: u64 = 2;
 /// Share of the volume that passes before the window opens.
@@ -35,19 +34,18 @@ const ROUND_LIMIT: Duration = Duration::from_secs(120);
 
 struct Bench<'a> {
     settings: &'a Settings,
-    programs: Programs,
+    places: &'a Places,
     torrent: Torrent,
-    directory: &'a Path,
 }
 
-/// Runs the benchmark with all files in `directory` and the programs of `programs`.
+/// Runs the benchmark with the programs and files of `places`.
 ///
 /// # Errors
 /// When the payload cannot be made; a contender that fails is a result.
-pub fn run(settings: &Settings, programs: Programs, directory: &Path) -> io::Result<Outcome> {
-    let path = payload::prepare(directory, settings.size)?;
-    let torrent = torrent::create(&path, PIECE_LENGTH)?;
-    let bench = Bench { settings, programs, torrent, directory };
+pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
+    let path = payload::prepare(&places.directory, settings.size)?;
+    let torrent = torrent::create(&path, torrent::PIECE_LENGTH)?;
+    let bench = Bench { settings, places, torrent };
     let mut outcome = Outcome::new(settings);
     for &connections in &settings.connections {
         bench.measure_column(connections, &mut outcome);
@@ -90,8 +88,8 @@ impl Bench<'_> {
     }
 
     fn start(&self, contender: Contender) -> io::Result<Server> {
-        let command = contender.command(&self.programs, &self.torrent);
-        Server::start(command, SERVER_CORE, &self.directory.join(format!("{contender}.log")))
+        let command = contender.command(self.places, &self.torrent);
+        Server::start(command, SERVER_CORE, &self.places.log(&contender.to_string()))
     }
 
     /// One round: a load in a process of its own, on the other core.
@@ -112,7 +110,7 @@ impl Bench<'_> {
             ("--core", LOAD_CORE.to_string()),
             ("--deadline-s", ROUND_LIMIT.as_secs().to_string()),
         ];
-        let mut load = Command::new(self.programs.binaries.join("load"));
+        let mut load = Command::new(self.places.binaries.join("load"));
         load.arg(address.to_string()).arg("--payload").arg(&self.torrent.payload);
         load.args(options.iter().flat_map(|(name, value)| [*name, value.as_str()]));
         let output = load.output()?;

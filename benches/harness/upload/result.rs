@@ -7,6 +7,7 @@ use super::Settings;
 use crate::contender::Contender;
 use crate::load::Report;
 use crate::server::Ready;
+use crate::spread::Spread;
 
 const BYTES_PER_GB: f64 = 1e9;
 
@@ -41,14 +42,6 @@ pub struct Cell {
     pub failure: Option<String>,
     /// The measured rounds.
     pub reports: Vec<Report>,
-}
-
-/// Median and ends of some figures.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
 }
 
 impl Outcome {
@@ -102,7 +95,7 @@ impl Cell {
         #[expect(clippy::cast_precision_loss)]
         let figures = measured
             .filter_map(|report| Some(report.bytes as f64 / BYTES_PER_GB / report.server.as_ref()?.cpu_s));
-        Spread::of(figures.collect())
+        Spread::of(figures)
     }
 
     /// Most anonymous memory that the server held with all connections open.
@@ -113,31 +106,5 @@ impl Cell {
     /// Fewest connections that were unchoked in a round.
     pub(super) fn unchoked(&self) -> Option<usize> {
         self.reports.iter().map(|report| report.unchoked).min()
-    }
-}
-
-impl Spread {
-    fn of(mut figures: Vec<f64>) -> Option<Self> {
-        figures.sort_unstable_by(f64::total_cmp);
-        let (min, max) = (*figures.first()?, *figures.last()?);
-        let middle = figures.len() / 2;
-        let median = if figures.len() % 2 == 1 {
-            figures[middle]
-        } else {
-            f64::midpoint(figures[middle - 1], figures[middle])
-        };
-        Some(Self { median, min, max })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spread_has_its_median_in_the_middle() {
-        assert_eq!(Spread::of(vec![]), None);
-        assert_eq!(Spread::of(vec![3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
-        assert_eq!(Spread::of(vec![4.0, 1.0]).unwrap().median, 2.5);
     }
 }

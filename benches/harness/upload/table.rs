@@ -45,8 +45,7 @@ fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
 }
 
 fn show_cell(cell: &Cell) -> String {
-    let Some(spread) = cell.gb_per_cpu_s() else { return "FAILED".to_owned() };
-    format!("{:.2} ({:.2}-{:.2})", spread.median, spread.min, spread.max)
+    cell.gb_per_cpu_s().map_or_else(|| "FAILED".to_owned(), |spread| spread.to_string())
 }
 
 fn show_ratio(outcome: &Outcome, other: Contender, connections: usize, least: f64) -> String {

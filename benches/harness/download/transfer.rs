@@ -1,0 +1,120 @@
+//! One transfer: a program that runs on its core until it ends, and what that took.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use crate::server::last_words;
+use crate::{cores, process};
+
+/// How often its memory is looked at.
+const SAMPLE_PERIOD: Duration = Duration::from_millis(20);
+
+/// What a transfer took.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    /// From the start of the program to its end.
+    pub(super) wall_s: f64,
+    /// CPU time of the whole process, user and system, all threads.
+    pub(super) cpu_s: f64,
+    /// Most anonymous memory that was seen.
+    pub(super) rss_anon_bytes: u64,
+    /// What it said of itself.
+    pub(super) said: Option<Said>,
+}
+
+/// The JSON line that a leecher may print at its end: its own figures from the moment that it may connect until all
+/// is verified and written, without start and end of an interpreter that is none of its work.
+#[derive(Debug, Deserialize)]
+pub(super) struct Said {
+    pub(super) wall_s: f64,
+    pub(super) cpu_s: f64,
+    pub(super) version: String,
+    pub(super) settings: serde_json::Value,
+}
+
+/// Runs `command` on `core` to its end; what it says on stderr goes to `log`.
+///
+/// # Errors
+/// When it cannot be started, fails, or takes longer than `limit`.
+pub(super) fn run(mut command: Command, core: usize, log: &Path, limit: Duration) -> io::Result<Transfer> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
+    let program = command.get_program().to_owned();
+    let explain = |error: io::Error| io::Error::other(format!("{}: {error}", program.display()));
+    let cpu_before = process::children_cpu_time()?;
+    let begin = Instant::now();
+    let child = cores::spawn_on(core, &mut command).map_err(explain)?;
+    let (end, output, rss_anon_bytes) = watch(child, begin, limit).map_err(explain)?;
+    if !output.status.success() {
+        return Err(explain(io::Error::other(format!("{}; {}", output.status, last_words(log)))));
+    }
+    Ok(Transfer {
+        wall_s: (end - begin).as_secs_f64(),
+        cpu_s: (process::children_cpu_time()? - cpu_before).as_secs_f64(),
+        rss_anon_bytes,
+        said: output.stdout.split(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok()),
+    })
+}
+
+/// Waits for the end of `child` and looks at its memory meanwhile.
+fn watch(child: Child, begin: Instant, limit: Duration) -> io::Result<(Instant, Output, u64)> {
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let output = child.wait_with_output();
+        sender.send((Instant::now(), output))
+    });
+    let mut rss_anon_bytes = 0;
+    loop {
+        if let Ok((end, output)) = receiver.recv_timeout(SAMPLE_PERIOD) {
+            return Ok((end, output?, rss_anon_bytes));
+        }
+        if begin.elapsed() > limit {
+            kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+            // Its CPU time must not count for the next.
+            let _ = receiver.recv();
+            return Err(io::Error::other(format!("not done after {} s", limit.as_secs())));
+        }
+        // A process that ends has no memory, and its end is the next that is received.
+        rss_anon_bytes = rss_anon_bytes.max(process::rss_anon_bytes(pid).unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn run_script(script: &str, limit: Duration) -> io::Result<Transfer> {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run(command, 0, log.path(), limit)
+    }
+
+    #[test]
+    fn a_transfer_has_the_time_of_its_process_and_what_it_said() {
+        let count = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; ";
+        let transfer = run_script(count, LIMIT).unwrap();
+        assert!(transfer.cpu_s > 0.0 && transfer.wall_s > 0.0 && transfer.said.is_none(), "{transfer:?}");
+        let said = r#"echo hello; echo '{"wall_s":2.5,"cpu_s":1.5,"version":"1","settings":{}}'"#;
+        assert_eq!(run_script(said, LIMIT).unwrap().said.unwrap().wall_s, 2.5);
+    }
+
+    #[test]
+    fn a_transfer_that_fails_or_never_ends_is_an_error() {
+        let error = run_script("echo no room >&2; exit 3", LIMIT).unwrap_err().to_string();
+        assert!(error.contains("no room"), "{error}");
+        let error = run_script("exec sleep 100", Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("not done"), "{error}");
+    }
+}
