@@ -9,7 +9,7 @@ use super::batch::Batch;
 /// Bytes read at a time from a peer that sends requests: those for 15 MiB.
 const BUFFER_LENGTH: usize = 16 * 1024;
 /// Bytes read at a time from a peer that sends blocks: eight, most of which are cut out without a copy.
-pub(super) const CHUNK_LENGTH: usize = 128 * 1024;
+pub(super) const CHUNK_LENGTH: u32 = 128 * 1024;
 /// Most buffers, and most batches, that are kept for the next one to ask.
 const MAX_KEPT: usize = 256;
 
@@ -56,7 +56,7 @@ impl Buffers {
 
     /// Memory for blocks.
     pub(super) fn take_chunk(&self) -> Landing {
-        Landing::Blocks(self.chunks.take(CHUNK_LENGTH))
+        Landing::Blocks(self.chunks.take(CHUNK_LENGTH as usize))
     }
 
     pub(super) fn give(&self, landing: Landing) {

@@ -19,10 +19,10 @@ use super::ring;
 use super::thread::Context;
 
 /// Bytes of blocks that one read may bring: those that fit the chunk, and one whose first part came before.
-const CHUNK_CREDITS: u32 = CHUNK_LENGTH as u32 + BLOCK_LENGTH;
+const CHUNK_CREDITS: u32 = CHUNK_LENGTH + BLOCK_LENGTH;
 /// Blocks are cut out of a chunk of which they fill at least as much; out of one that a slow peer has hardly filled they are
 /// copied, so that it does not lie idle until they are on disk.
-const MIN_SHARED: usize = CHUNK_LENGTH / 2;
+const MIN_SHARED: usize = CHUNK_LENGTH as usize / 2;
 
 /// Reads until the connection ends, and says why. While the peer is silent it costs a poll and no buffer.
 pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended {

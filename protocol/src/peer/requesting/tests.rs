@@ -77,8 +77,8 @@ fn a_choke_gives_up_every_request_and_one_with_the_fast_extension_waits_for_reje
         assert_eq!(rejected, if has_fast { 0 } else { 3 });
         assert_eq!(room(&mut requesting), 0, "nothing may be asked for");
         assert_eq!(ask(&mut requesting, 5..6, now), [Event::Rejected(block(5))]);
-        assert_eq!(requesting.rejected(block(0), &mut Vec::new()), true, "on its way, or given up");
-        assert_eq!(requesting.rejected(block(9), &mut Vec::new()), false);
+        assert!(requesting.rejected(block(0), &mut Vec::new()), "on its way, or given up");
+        assert!(!requesting.rejected(block(9), &mut Vec::new()));
     }
 }
 
