@@ -43,6 +43,9 @@ pub const MAX_REQUESTS: u32 = 2_000;
 pub const MIN_REQUESTS: u32 = 2;
 /// Pieces that a peer may allow us while it chokes us: BEP 6 has peers allow ten or so.
 pub const MAX_ALLOWED_FAST: usize = 64;
+/// How often a peer may say what pieces it has, all at once: it is to be the first thing it says, and clients say it
+/// once or twice.
+pub const MAX_STATEMENTS: u32 = 8;
 /// How long a peer may leave our requests unanswered before it keeps but one of them.
 pub const SNUB_TIME: Duration = Duration::from_secs(30);
 /// How long a request may stay unanswered before it is given up.
@@ -154,6 +157,9 @@ pub enum PeerError {
     /// A bitfield of the wrong length, or with spare bits set.
     #[error("sends a bitfield of the wrong shape")]
     Bitfield,
+    /// All its pieces, over and over.
+    #[error("says again and again what pieces it has")]
+    TooManyStatements,
     /// A request before we unchoked, from a peer that cannot be told so (BEP 6).
     #[error("requests while choked")]
     RequestWhileChoked,

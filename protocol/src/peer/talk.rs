@@ -11,7 +11,7 @@ use super::event::{Arrival, Data, Event, Introduction};
 use super::metadata::MetadataQueue;
 use super::requesting::Requesting;
 use super::serving::Serving;
-use super::{Identity, MAX_QUEUED_REQUESTS, Order, PeerError, TorrentView};
+use super::{Identity, MAX_QUEUED_REQUESTS, MAX_STATEMENTS, Order, PeerError, TorrentView};
 
 /// The extended id under which we want `ut_metadata` messages.
 const OUR_UT_METADATA: u8 = 1;
@@ -36,6 +36,8 @@ pub(super) struct Dialogue {
     early: Option<Early>,
     /// Whether we have told the peer that we want pieces of it.
     pub(super) is_interested: bool,
+    /// How often the peer has said what pieces it has, all at once.
+    statements: u32,
     /// Pieces of metadata that were asked for and not answered.
     metadata_requests: u32,
     /// Whether the swarm wants to know what moves.
@@ -72,6 +74,7 @@ impl Talk {
             metadata: MetadataQueue::default(),
             early,
             is_interested: false,
+            statements: 0,
             metadata_requests: 0,
             is_metered: false,
             received: 0,
@@ -246,8 +249,17 @@ impl Dialogue {
             Message::HaveAll => Event::Has(PieceSet::full(piece_count)),
             _ => Event::Has(PieceSet::new(piece_count)),
         };
+        if matches!(event, Event::Has(_)) {
+            self.count_statement()?;
+        }
         self.events.push(event);
         Ok(())
+    }
+
+    /// Counts what a peer says of all its pieces at once: each costs memory, and moves all pieces in the picker.
+    fn count_statement(&mut self) -> Result<(), PeerError> {
+        self.statements += 1;
+        if self.statements > MAX_STATEMENTS { Err(PeerError::TooManyStatements) } else { Ok(()) }
     }
 
     fn piece_count(&self) -> u32 {

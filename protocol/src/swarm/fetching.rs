@@ -165,7 +165,8 @@ impl Swarm {
     /// room for others.
     pub(super) fn drop_orphans(&mut self) {
         let Some(picker) = &mut self.picker else { return };
-        let is_idle = !self.hungry.is_empty() && self.peers.keys().all(|key| picker.outstanding(*key) == 0);
+        let is_waiting = |(key, peer): (&PeerKey, &Peer)| !peer.is_snubbing && picker.outstanding(*key) > 0;
+        let is_idle = !self.hungry.is_empty() && !self.peers.iter().any(is_waiting);
         if is_idle {
             let orphans: Vec<u32> = picker.orphans().collect();
             orphans.into_iter().for_each(|piece| picker.abandon(piece));

@@ -80,8 +80,8 @@ impl Swarm {
     }
 
     /// Why a connection that stands cannot stay. Of two connections between the same two peers both ends keep the
-    /// one that the greater peer id opened. One that a peer opens anew replaces what is left of the one before; from
-    /// another host it is somebody who uses the peer's name.
+    /// one that the greater peer id opened; one that a peer opens anew replaces what is left of the one before. From
+    /// another host it may be somebody who uses the peer's name: the connection that stands is kept.
     fn refuse(&mut self, joined: &Joined) -> Option<Parting> {
         if self.candidates.is_banned(joined.address) {
             return Some(Parting::Banned);
@@ -91,11 +91,11 @@ impl Swarm {
         };
         let before = self.peers.get(&other)?;
         let is_better = if before.is_outgoing == joined.is_outgoing {
-            !joined.is_outgoing && before.address.ip() == joined.address.ip()
+            !joined.is_outgoing
         } else {
             joined.is_outgoing == (self.our_id > joined.peer_id)
         };
-        if !is_better {
+        if !is_better || before.address.ip() != joined.address.ip() {
             return Some(Parting::Duplicate);
         }
         self.tell(other, Order::Close(Parting::Duplicate));
@@ -141,9 +141,11 @@ impl Swarm {
         self.dial(now);
     }
 
-    /// Dials as many as are wanted and known.
+    /// Dials as many as are wanted and known. Those who come by themselves do not count: they may all be of one mind.
     pub(super) fn dial(&mut self, now: Instant) {
-        while self.peers.len() + self.dialling.len() < self.settings.enough_peers
+        let dialled = self.peers.values().filter(|peer| peer.is_outgoing).count();
+        while dialled + self.dialling.len() < self.settings.enough_peers
+            && self.peers.len() + self.dialling.len() < self.settings.max_peers
             && self.dialling.len() < self.settings.max_dials
         {
             let Some(address) = self.candidates.next(now, &mut self.rng) else {
@@ -195,20 +197,24 @@ impl Swarm {
         peer.is_upload_only || peer.have_count() >= piece_count
     }
 
-    /// Bans whoever is, or was, at the other end of `key`.
+    /// Bans whoever is, or was, at the other end of `key`, and parts from all connections with them.
     pub(super) fn ban(&mut self, key: PeerKey, reason: Parting) {
         let Some(address) = self.remembered.get(&key).copied() else { return };
-        if self.candidates.is_banned(address) {
-            // What it had sent before comes out bit by bit.
-            return;
-        }
         let listens_at = self.peers.get(&key).and_then(|peer| peer.listens_at);
-        self.candidates.ban(address);
-        listens_at.into_iter().for_each(|address| self.candidates.ban(address));
-        self.commands.push_back(Command::Banned { address, reason });
-        if self.peers.contains_key(&key) {
-            self.tell(key, Order::Close(reason));
+        // What it had sent before comes out bit by bit: it is said once.
+        if !self.candidates.is_banned(address) {
+            self.commands.push_back(Command::Banned { address, reason });
         }
+        for address in [Some(address), listens_at].into_iter().flatten() {
+            self.candidates.ban(address);
+        }
+        let is_banned = |peer: &Peer| {
+            self.candidates.is_banned(peer.address)
+                || peer.listens_at.is_some_and(|address| self.candidates.is_banned(address))
+        };
+        let banned: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, peer)| is_banned(peer)).map(|(key, _)| *key).collect();
+        banned.into_iter().for_each(|key| self.tell(key, Order::Close(reason)));
     }
 
     fn remember(&mut self, key: PeerKey, address: SocketAddr) {

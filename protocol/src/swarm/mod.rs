@@ -17,6 +17,8 @@ mod joining;
 mod learning;
 mod peer;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;

@@ -190,6 +190,16 @@ fn metadata_is_asked_for_as_the_peer_names_it() {
 }
 
 #[test]
+fn a_peer_that_says_again_and_again_what_it_has_is_not_listened_to() {
+    let mut link = dialled(Found::Torrent(torrent(&[])), Reserved::ours());
+    for _ in 0..MAX_STATEMENTS / 2 {
+        link.say(Message::HaveAll).unwrap();
+        link.say(Message::HaveNone).unwrap();
+    }
+    assert_eq!(link.say(Message::HaveAll), Err(PeerError::TooManyStatements));
+}
+
+#[test]
 fn a_parting_ends_the_connection_with_its_reason() {
     let mut link = fetching(&[], plain());
     let order = Input::Order(Order::Close(Parting::Redundant));

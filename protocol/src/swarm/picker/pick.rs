@@ -57,7 +57,8 @@ impl Picker {
         if turn.given() == 0 {
             self.pick_remaining(&mut turn);
         }
-        if self.requests.len(slot) == 0 && self.is_endgame() {
+        // Where memory allows no other piece to begin, those that are must end.
+        if self.requests.len(slot) == 0 && (self.is_endgame() || !self.may_open()) {
             self.pick_busy(&mut turn);
         }
     }
