@@ -20,6 +20,10 @@ use crate::storage::torrent::{Torrent, in_memory};
 
 /// Slices that the kernel takes in one call (UIO_MAXIOV).
 const MAX_SLICES: usize = 1_024;
+/// Bytes that are written in one call. With more, the page cache takes larger runs of memory, which have lain unused the
+/// longest; where a virtual machine has given them back to its host, each page costs a fault of the host's. Measured
+/// there, in kernel time for a GiB: 1.9 s, against 3.1 with a MiB at a time; and the same where memory was at hand.
+const MAX_WRITE: usize = 64 * 1024;
 
 /// Files held open: more than a download writes to at a time, few beside what a process may have.
 const MAX_OPEN: usize = 128;
@@ -186,6 +190,12 @@ fn write_all_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) ->
 
 /// One call of the kernel; it may write less than it was given.
 fn write_at(file: &File, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-    let slices = &slices[..slices.len().min(MAX_SLICES)];
-    Ok(pwritev(file, slices, i64::try_from(offset).map_err(io::Error::other)?)?)
+    let mut length = 0;
+    let fits = |slice: &&IoSlice<'_>| {
+        length += slice.len();
+        length <= MAX_WRITE
+    };
+    // At least one, however long it is.
+    let count = slices.iter().take(MAX_SLICES).take_while(fits).count().max(1).min(slices.len());
+    Ok(pwritev(file, &slices[..count], i64::try_from(offset).map_err(io::Error::other)?)?)
 }
