@@ -42,7 +42,6 @@ const MAX_NOTICES: usize = 1_024;
 /// Workers that serve and fetch torrents.
 #[derive(Debug)]
 pub struct Server {
-    registry: Arc<Registry>,
     lanes: Arc<Lanes>,
     writer: Option<Arc<Writer>>,
     coordinator: Coordinator,
@@ -72,14 +71,10 @@ pub struct Company {
 /// A torrent of the server.
 #[derive(Debug)]
 pub struct Member {
-    /// Its name.
-    pub info_hash: InfoHash,
     /// How it stands, as it changes.
     pub standing: watch::Receiver<Standing>,
     /// What trackers are told of it, to be kept true by whoever has it.
     pub stats: Arc<Stats>,
-    /// How many of its trackers can be asked.
-    pub tracker_count: usize,
 }
 
 /// Why nothing can be served.
@@ -157,15 +152,14 @@ impl Server {
             our_id: ours.peer_id,
             reports: to_coordinator,
             dials: workers.iter().map(|worker| worker.dials.clone()).collect(),
-            registry: Arc::clone(&registry),
+            registry,
             limits,
             notices,
             instructions,
         };
         let coordinator = Coordinator::start(parts, instruct).map_err(ServerError::Coordinator)?;
         let trackers = discovery.handle();
-        let server =
-            Self { registry, lanes, writer, coordinator, discovery, trackers, addresses, workers, stop };
+        let server = Self { lanes, writer, coordinator, discovery, trackers, addresses, workers, stop };
         Ok((server, to_command))
     }
 
@@ -190,11 +184,11 @@ impl Server {
     ///
     /// # Errors
     /// When it is here already.
-    pub fn expect(&self, info_hash: InfoHash, company: Company) -> Result<Member, ServerError> {
+    pub fn add_awaited(&self, info_hash: InfoHash, company: Company) -> Result<Member, ServerError> {
         self.enroll(info_hash, "a magnet link".to_owned(), company, Arc::default(), None)
     }
 
-    /// The metadata of an expected torrent is here, and its files are ready.
+    /// The metadata of an awaited torrent is here, and its files are ready.
     ///
     /// # Errors
     /// When a storage thread cannot be started.
@@ -224,8 +218,8 @@ impl Server {
             Err(_) => return Err(ServerError::Deaf),
         }
         self.instruct(Instruction::Found { info_hash, addresses: peers, source: Source::User })?;
-        let tracker_count = self.trackers.add(Tracked { info_hash, tiers, stats: Arc::clone(&stats) });
-        Ok(Member { info_hash, standing: is_standing, stats, tracker_count })
+        self.trackers.add(Tracked { info_hash, tiers, stats: Arc::clone(&stats) });
+        Ok(Member { standing: is_standing, stats })
     }
 
     fn instruct(&self, instruction: Instruction) -> Result<(), ServerError> {
@@ -236,11 +230,6 @@ impl Server {
     /// The addresses that are listened on, with real ports.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
-    }
-
-    /// What is served.
-    pub fn torrents(&self) -> Vec<Arc<Torrent>> {
-        self.registry.all()
     }
 
     /// Who fetches payload from disk.

@@ -1,7 +1,6 @@
 //! One torrent of the coordinator: its swarm, and who is to hear of it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use protocol::id::{InfoHash, PeerId};
 use protocol::swarm::Swarm;
@@ -61,16 +60,12 @@ impl Entry {
     }
 
     /// Publishes how the torrent stands, if that has changed.
-    pub(super) fn publish(&self, now: Instant) {
+    pub(super) fn publish(&self) {
         let swarm = &self.swarm;
         let seeds = swarm.peers().filter(|(_, peer)| peer.have_count() >= self.piece_count).count();
         let standing = Standing {
             peers: swarm.peers().count(),
             seeds,
-            candidates: swarm.candidate_count(),
-            has_prospects: swarm.has_prospects(now),
-            wanted_left: swarm.wanted_left(),
-            is_complete: swarm.is_complete(),
             is_disk_full: swarm.is_paused(),
             tally: swarm.tally(),
         };

@@ -81,14 +81,6 @@ pub struct Standing {
     pub peers: usize,
     /// Of these, peers that have everything.
     pub seeds: usize,
-    /// Addresses that are known.
-    pub candidates: usize,
-    /// Whether some address can still be tried, now or later.
-    pub has_prospects: bool,
-    /// Pieces that are wanted and missing.
-    pub wanted_left: u32,
-    /// Whether all that is wanted is here.
-    pub is_complete: bool,
     /// Whether the disk has no room.
     pub is_disk_full: bool,
     /// What the swarm has counted.

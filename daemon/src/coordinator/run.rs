@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::bus::throttle::REFILL_INTERVAL;
-use crate::bus::{Dial, Mailbox, Report};
+use crate::bus::{Dial, Limits, Mailbox, Report};
 
 use super::entry::Entry;
 use super::{Addition, Beginning, Instruction, Notice, Parts};
@@ -163,9 +163,7 @@ impl Loop {
             self.torrents.insert(info_hash, Entry::new(self.parts.our_id, addition));
             match beginning {
                 Some(beginning) => self.begin(&beginning),
-                None => {
-                    self.parts.registry.expect(info_hash);
-                }
+                None => self.parts.registry.add_awaited(info_hash),
             }
         }
         // Whoever asked may have gone.
@@ -212,8 +210,7 @@ impl Loop {
         to_ring.values().for_each(|mailbox| mailbox.ring());
         if !self.notices.is_empty() {
             // Whoever hears of something finds the standing that goes with it.
-            let now = Instant::now();
-            changed.iter().filter_map(|it| self.torrents.get(it)).for_each(|entry| entry.publish(now));
+            changed.iter().filter_map(|it| self.torrents.get(it)).for_each(Entry::publish);
         }
         self.send_notices();
     }
@@ -234,8 +231,7 @@ impl Loop {
     }
 
     fn publish(&mut self) {
-        let now = Instant::now();
-        self.torrents.values().for_each(|entry| entry.publish(now));
+        self.torrents.values().for_each(Entry::publish);
     }
 
     fn is_limited(&self) -> bool {
@@ -251,7 +247,7 @@ impl Loop {
     }
 
     /// The limits of all torrents, and of each.
-    fn limits(&self) -> impl Iterator<Item = &Arc<crate::bus::Limits>> {
+    fn limits(&self) -> impl Iterator<Item = &Arc<Limits>> {
         std::iter::once(&self.parts.limits).chain(self.torrents.values().map(|entry| &entry.limits))
     }
 }

@@ -38,34 +38,21 @@ impl Registry {
         }
     }
 
-    /// Expects a torrent of which only the info-hash is known; false when there is one.
-    pub fn expect(&self, info_hash: InfoHash) -> bool {
-        self.insert(info_hash, None)
+    /// Adds a torrent of which only the info-hash is known.
+    pub fn add_awaited(&self, info_hash: InfoHash) {
+        self.insert(info_hash, None);
     }
 
-    /// Adds a torrent, which may have been expected; false when one with its info-hash is already here, which stays.
-    pub fn add(&self, torrent: Arc<Torrent>) -> bool {
-        self.insert(torrent.info_hash(), Some(torrent))
+    /// Adds a torrent, in place of one that was awaited.
+    pub fn add(&self, torrent: Arc<Torrent>) {
+        self.insert(torrent.info_hash(), Some(torrent));
     }
 
-    fn insert(&self, info_hash: InfoHash, torrent: Option<Arc<Torrent>>) -> bool {
-        let mut is_new = false;
+    fn insert(&self, info_hash: InfoHash, torrent: Option<Arc<Torrent>>) {
         self.torrents.rcu(|torrents| {
             let mut torrents = Torrents::clone(torrents);
-            is_new = match torrents.get(&info_hash) {
-                None => true,
-                Some(here) => here.is_none() && torrent.is_some(),
-            };
-            if is_new {
-                torrents.insert(info_hash, torrent.clone());
-            }
+            torrents.insert(info_hash, torrent.clone());
             torrents
         });
-        is_new
-    }
-
-    /// All of them, in no order.
-    pub fn all(&self) -> Vec<Arc<Torrent>> {
-        self.torrents.load().values().flatten().cloned().collect()
     }
 }

@@ -68,12 +68,12 @@ pub(super) struct Connection {
     /// Held by the task that reports, so that what happened first is told first.
     pub(super) reporting: tokio::sync::Mutex<()>,
     /// Whether the coordinator knows of the connection.
-    pub(super) has_joined: Cell<bool>,
+    has_joined: Cell<bool>,
     is_closed: Cell<bool>,
     /// How the connection ended, for the next attempt.
     departure: Cell<Departure>,
     /// Whether the other end turned out to be this process.
-    pub(super) is_ourselves: Cell<bool>,
+    is_ourselves: Cell<bool>,
     /// Whether the writer holds payload and waits for the socket: it looks at the clock once a second.
     pub(super) is_blocked: Cell<bool>,
     /// The peer may be read again, or the connection has ended.

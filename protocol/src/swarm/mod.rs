@@ -220,16 +220,6 @@ impl Swarm {
         self.is_paused
     }
 
-    /// Pieces that are wanted and not verified yet.
-    pub fn wanted_left(&self) -> u32 {
-        self.picker.as_ref().map_or(0, Picker::wanted_left)
-    }
-
-    /// The pieces that are wanted and not verified yet; `None` when there are none or it is not known.
-    pub fn wanted(&self) -> Option<&PieceSet> {
-        self.picker.as_ref().map(Picker::wanted)
-    }
-
     /// The connections of the torrent.
     pub fn peers(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
         self.peers.iter().map(|(key, peer)| (*key, peer))
@@ -238,11 +228,6 @@ impl Swarm {
     /// How many addresses are known to be peers, or said to be.
     pub fn candidate_count(&self) -> usize {
         self.candidates.len()
-    }
-
-    /// Whether an address is known that is being dialled, or can be now or later.
-    pub fn has_prospects(&self, now: Instant) -> bool {
-        !self.dialling.is_empty() || self.candidates.next_due(now).is_some()
     }
 
     /// What was counted so far.

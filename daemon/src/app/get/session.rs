@@ -180,7 +180,7 @@ impl Session {
                 let member = server.add(torrent, priorities, company)?;
                 (member, Some(self.fetching(prepared)?))
             }
-            None => (server.expect(self.wanted.info_hash, company)?, None),
+            None => (server.add_awaited(self.wanted.info_hash, company)?, None),
         };
         let mut running = Running { server, member, fetching, has_fetched: false };
         running.look_after(0);
