@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-const WORD_BITS: u32 = u64::BITS;
+/// Pieces in a word.
+pub(crate) const WORD_BITS: u32 = u64::BITS;
 
 /// The pieces we have and have verified, one bit a piece.
 ///
-/// Written by the swarm once storage has hashed and written a piece, read by every worker: a set bit promises that the bytes of that
-/// piece were on disk and matched. Bits are kept in wire order, piece 0 in the highest bit of the first word.
+/// Written by the swarm once storage has hashed and written a piece, read by every worker: a set bit promises that the
+/// bytes of that piece were on disk and matched. Bits are kept in wire order, piece 0 in the highest bit of the first
+/// word.
 #[derive(Debug)]
 pub struct HaveBits {
     words: Box<[AtomicU64]>,
@@ -55,15 +57,24 @@ impl HaveBits {
 
     /// The payload of a BITFIELD message (BEP 3): high bit first, spare bits zero.
     pub fn to_wire(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> =
-            self.words.iter().flat_map(|word| word.load(Ordering::Acquire).to_be_bytes()).collect();
-        bytes.truncate(wire_length(self.piece_count));
-        bytes
+        to_wire(self.words(), self.piece_count)
+    }
+
+    /// The bits as they are now.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        self.words.iter().map(|word| word.load(Ordering::Acquire))
     }
 }
 
+/// The payload of a BITFIELD message for the bits in `words`.
+pub(crate) fn to_wire(words: impl Iterator<Item = u64>, piece_count: u32) -> Vec<u8> {
+    let mut bytes: Vec<u8> = words.flat_map(u64::to_be_bytes).collect();
+    bytes.truncate(wire_length(piece_count));
+    bytes
+}
+
 /// Where `piece` lives: the word and the mask of its bit.
-fn place(piece: u32) -> (usize, u64) {
+pub(crate) fn place(piece: u32) -> (usize, u64) {
     ((piece / WORD_BITS) as usize, 1 << (WORD_BITS - 1 - piece % WORD_BITS))
 }
 

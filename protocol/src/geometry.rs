@@ -85,6 +85,13 @@ impl Geometry {
         start..(start + u64::from(self.piece_length)).min(self.length)
     }
 
+    /// Bytes in `piece`; none in a piece that does not exist.
+    pub fn length_of(&self, piece: u32) -> u32 {
+        let range = self.piece_range(piece);
+        // No piece is longer than the piece length.
+        u32::try_from(range.end - range.start).unwrap_or(self.piece_length)
+    }
+
     /// The pieces that have a byte in `range` of the payload.
     pub fn pieces_of(&self, range: Range<u64>) -> Range<u32> {
         let piece_length = u64::from(self.piece_length);
@@ -94,6 +101,14 @@ impl Geometry {
         } else {
             index(range.start / piece_length)..index(range.end.div_ceil(piece_length))
         }
+    }
+
+    /// Where `pieces` lie in the payload: the way back from [`Geometry::pieces_of`].
+    pub fn bytes_of(&self, pieces: Range<u32>) -> Range<u64> {
+        if pieces.is_empty() {
+            return 0..0;
+        }
+        self.piece_range(pieces.start).start..self.piece_range(pieces.end - 1).end
     }
 
     /// Where `block` lies in the payload, or `None` when it is empty, longer than [`MAX_BLOCK_LENGTH`], or not
@@ -180,6 +195,7 @@ mod tests {
         assert_eq!(geometry.piece_count(), 4);
         assert_eq!(geometry.piece_range(0), 0..30);
         assert_eq!(geometry.piece_range(3), 90..100);
+        assert_eq!([0, 3, 4].map(|piece| geometry.length_of(piece)), [30, 10, 0]);
         assert!(geometry.piece_range(4).is_empty() && geometry.piece_range(u32::MAX).is_empty());
     }
 
@@ -215,6 +231,7 @@ mod tests {
         assert_eq!(geometry.pieces_of(29..31), 0..2);
         assert_eq!(geometry.pieces_of(90..100), 3..4);
         assert!(geometry.pieces_of(30..30).is_empty());
+        assert_eq!([0..1, 1..4, 2..2].map(|pieces| geometry.bytes_of(pieces)), [0..30, 30..100, 0..0]);
     }
 
     #[test]

@@ -4,9 +4,7 @@
 
 use std::fmt;
 
-use crate::bitfield;
-
-const WORD_BITS: u32 = u64::BITS;
+use crate::bitfield::{self, HaveBits, WORD_BITS, place};
 
 /// A bit for each piece of a torrent, piece 0 in the highest bit of the first word, as on the wire (BEP 3).
 #[derive(Clone, PartialEq, Eq)]
@@ -33,26 +31,32 @@ impl PieceSet {
         set
     }
 
+    /// The pieces that are ours at this moment.
+    pub fn of(have: &HaveBits) -> Self {
+        Self::from_words(have.words().collect(), have.piece_count())
+    }
+
+    fn from_words(words: Box<[u64]>, piece_count: u32) -> Self {
+        let len = words.iter().map(|word| word.count_ones()).sum();
+        Self { words, piece_count, len }
+    }
+
     /// Reads the payload of a BITFIELD message; `None` when it is of the wrong length or has a spare bit set.
     pub fn from_wire(bytes: &[u8], piece_count: u32) -> Option<Self> {
         if !bitfield::is_valid_wire(bytes, piece_count) {
             return None;
         }
-        let mut set = Self::new(piece_count);
-        for (word, bytes) in set.words.iter_mut().zip(bytes.chunks(size_of::<u64>())) {
+        let word = |bytes: &[u8]| {
             let mut padded = [0; size_of::<u64>()];
             padded[..bytes.len()].copy_from_slice(bytes);
-            *word = u64::from_be_bytes(padded);
-        }
-        set.len = set.words.iter().map(|word| word.count_ones()).sum();
-        Some(set)
+            u64::from_be_bytes(padded)
+        };
+        Some(Self::from_words(bytes.chunks(size_of::<u64>()).map(word).collect(), piece_count))
     }
 
     /// The payload of a BITFIELD message (BEP 3).
     pub fn to_wire(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_be_bytes()).collect();
-        bytes.truncate(bitfield::wire_length(self.piece_count));
-        bytes
+        bitfield::to_wire(self.words.iter().copied(), self.piece_count)
     }
 
     /// Adds `piece`; whether it is new. A piece that does not exist is not added.
@@ -125,11 +129,6 @@ impl fmt::Debug for PieceSet {
     }
 }
 
-/// Where `piece` lives: the word and the mask of its bit.
-fn place(piece: u32) -> (usize, u64) {
-    ((piece / WORD_BITS) as usize, 1 << (WORD_BITS - 1 - piece % WORD_BITS))
-}
-
 /// The pieces whose bits are set in `words`.
 fn pieces_of(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u32> {
     words.zip(0_u32..).flat_map(|(mut word, number)| {
@@ -155,6 +154,9 @@ mod tests {
             let full = PieceSet::full(count);
             assert!(full.is_full() && full.iter().eq(0..count), "{count}");
             assert!(!full.contains(count) && !full.contains(u32::MAX));
+            let have = HaveBits::new(count);
+            (0..count).for_each(|piece| have.set(piece));
+            assert_eq!(full, PieceSet::of(&have));
             assert_eq!(full, PieceSet::from_wire(&wire(0..count, count), count).unwrap());
         }
     }

@@ -176,7 +176,7 @@ impl Server {
         let (info_hash, name) = (torrent.info_hash(), torrent.info().name().to_owned());
         self.lanes.add(&torrent).map_err(ServerError::Storage)?;
         let stats = Arc::new(Stats::default());
-        stats.left.store(torrent.missing_bytes(), Ordering::Relaxed);
+        stats.left.store(torrent.missing_bytes(|_| true), Ordering::Relaxed);
         self.enroll(info_hash, name, company, stats, Some(Beginning { torrent, priorities }))
     }
 

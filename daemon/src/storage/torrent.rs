@@ -93,14 +93,15 @@ impl Torrent {
         self.uploaded.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the pieces that are not verified.
-    pub fn missing_bytes(&self) -> u64 {
+    /// Bytes of those pieces that `is_counted` names and that are not verified.
+    pub fn missing_bytes(&self, is_counted: impl Fn(u32) -> bool) -> u64 {
         let geometry = self.info.geometry();
         if self.have.is_complete() {
             return 0;
         }
-        let missing = (0..geometry.piece_count()).filter(|piece| !self.have.get(*piece));
-        missing.map(|piece| geometry.piece_range(piece)).map(|range| range.end - range.start).sum()
+        let missing =
+            (0..geometry.piece_count()).filter(|piece| !self.have.get(*piece) && is_counted(*piece));
+        missing.map(|piece| u64::from(geometry.length_of(piece))).sum()
     }
 
     /// Why the torrent is no longer served, if it is not.
@@ -146,9 +147,7 @@ impl Torrent {
     /// The growing files that have bytes in `pieces`, and of which all pieces were verified.
     pub(super) fn completed_files(&self, pieces: Range<u32>) -> impl Iterator<Item = &Arc<PayloadFile>> {
         let (geometry, layout) = (self.info.geometry(), self.info.layout());
-        let bytes =
-            geometry.piece_range(pieces.start).start..geometry.piece_range(pieces.end.saturating_sub(1)).end;
-        layout.extents(bytes).filter_map(move |extent| {
+        layout.extents(geometry.bytes_of(pieces)).filter_map(move |extent| {
             let file = self.files[extent.file].as_ref().filter(|file| !file.is_settled())?;
             // From the end, where one that is fetched in order has its gap.
             let mut pieces = geometry.pieces_of(layout.file_range(extent.file)).rev();

@@ -151,9 +151,8 @@ impl Swarm {
     /// The hash of a piece did not match: it is fetched again, and whoever is known to be to blame is banned.
     pub fn failed(&mut self, piece: u32, blocks: Vec<BlockDigest>) {
         let Some(torrent) = &self.torrent else { return };
-        let range = torrent.info.geometry().piece_range(piece);
         self.tally.failed_pieces += 1;
-        self.tally.wasted += range.end - range.start;
+        self.tally.wasted += u64::from(torrent.info.geometry().length_of(piece));
         if let Some(picker) = &mut self.picker {
             picker.failed(piece);
             self.has_freed = true;

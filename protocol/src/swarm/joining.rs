@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::id::PeerId;
 use crate::peer::{Introduction, Order, Parting};
+use crate::piece_set::PieceSet;
 
 use super::candidates::{Ended, Source};
 use super::peer::{Peer, Pieces};
@@ -70,8 +71,7 @@ impl Swarm {
             }
         } else {
             // The machine began before we had anything: it is told all that we have.
-            let all =
-                self.have().map(|have| (0..have.piece_count()).filter(|piece| have.get(*piece)).collect());
+            let all = self.have().map(|have| PieceSet::of(have).iter().collect());
             all.into_iter().for_each(|all| self.tell(key, Order::Have(all)));
         }
         if self.is_metered() {

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::bitfield::HaveBits;
 use crate::id::{InfoHash, PeerId};
 use crate::peer::{Event, Order, TorrentView};
 use crate::piece_set::PieceSet;
@@ -131,11 +132,7 @@ impl Swarm {
     /// is empty where all are wanted alike.
     pub fn begin(&mut self, torrent: TorrentView, priorities: &[Priority]) {
         assert!(self.torrent.is_none(), "a torrent begins once");
-        let piece_count = torrent.have.piece_count();
-        let mut have = PieceSet::new(piece_count);
-        for piece in (0..piece_count).filter(|piece| torrent.have.get(*piece)) {
-            have.insert(piece);
-        }
+        let have = PieceSet::of(&torrent.have);
         self.had_at_first = have.len();
         let order = self.settings.piece_order;
         let mut picker = Picker::new(*torrent.info.geometry(), &have, order, &mut self.rng);
@@ -239,7 +236,7 @@ impl Swarm {
         self.commands.push_back(Command::Tell(key, order));
     }
 
-    fn have(&self) -> Option<&Arc<crate::bitfield::HaveBits>> {
+    fn have(&self) -> Option<&Arc<HaveBits>> {
         self.torrent.as_ref().map(|torrent| &torrent.have)
     }
 }

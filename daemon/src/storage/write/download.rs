@@ -48,9 +48,7 @@ impl Download {
         if self.matched.get(block.piece) || self.torrent.has(block.piece) {
             return Added::Duplicate;
         }
-        let range = self.torrent.info().geometry().piece_range(block.piece);
-        // No piece is longer than 512 MiB.
-        let length = u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
+        let length = self.torrent.info().geometry().length_of(block.piece);
         let parts = self.open.entry(block.piece).or_insert_with(|| Parts::new(length));
         match parts.insert(block.begin, source, data, credits) {
             false => Added::Duplicate,

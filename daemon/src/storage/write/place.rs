@@ -120,12 +120,9 @@ fn with_neighbours(info: &Info, wanted: &[bool]) -> Vec<bool> {
     let mut done = 0;
     for file in (0..wanted.len()).filter(|file| wanted[*file]) {
         let pieces = geometry.pieces_of(layout.file_range(file));
-        let pieces = pieces.start.max(done)..pieces.end;
-        if !pieces.is_empty() {
-            let bytes = geometry.piece_range(pieces.start).start..geometry.piece_range(pieces.end - 1).end;
-            layout.extents(bytes).for_each(|extent| needed[extent.file] = true);
-            done = pieces.end;
-        }
+        let bytes = geometry.bytes_of(pieces.start.max(done)..pieces.end);
+        layout.extents(bytes).for_each(|extent| needed[extent.file] = true);
+        done = done.max(pieces.end);
     }
     needed
 }

@@ -4,7 +4,6 @@
 //! that is to be hashed, and for room on a full disk; and it waits in the kernel, for the disk.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -159,7 +158,7 @@ impl WriterThread {
             Added::Last => {
                 self.whole.push_back((info_hash, block.piece));
                 self.gather_until.get_or_insert_with(|| Instant::now() + GATHER);
-                self.tell_full(info_hash, torrent.info().geometry().piece_range(block.piece));
+                self.tell_full(info_hash, torrent.info().geometry().length_of(block.piece).into());
             }
         }
     }
@@ -228,17 +227,17 @@ impl WriterThread {
             Err(NoRoom { info_hash, needed }) => {
                 let retry_at = Instant::now() + RETRY;
                 self.full.get_or_insert_with(|| Full { retry_at, told: HashSet::new() }).retry_at = retry_at;
-                self.tell_full(info_hash, 0..needed);
+                self.tell_full(info_hash, needed);
             }
         }
     }
 
-    /// Tells a torrent once that `range` of it does not fit, while the disk is full.
-    fn tell_full(&mut self, info_hash: InfoHash, range: Range<u64>) {
+    /// Tells a torrent once that `needed` bytes of it do not fit, while the disk is full.
+    fn tell_full(&mut self, info_hash: InfoHash, needed: u64) {
         if let Some(full) = &mut self.full
             && full.told.insert(info_hash)
         {
-            (self.ports.report)(info_hash, Report::DiskFull { needed: range.end - range.start });
+            (self.ports.report)(info_hash, Report::DiskFull { needed });
         }
     }
 
@@ -303,9 +302,9 @@ impl WriterThread {
                     (self.ports.report)(info_hash, Report::Verified { piece, digests });
                 }
                 Err(error) if error.is_full() => {
-                    let range = torrent.info().geometry().piece_range(piece);
+                    let needed = torrent.info().geometry().length_of(piece).into();
                     self.matched.push_front(Matched { whole, digests });
-                    return Err(NoRoom { info_hash, needed: range.end - range.start });
+                    return Err(NoRoom { info_hash, needed });
                 }
                 Err(error) => {
                     let torrent = Arc::clone(torrent);

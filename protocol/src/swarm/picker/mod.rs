@@ -334,20 +334,14 @@ impl Picker {
         piece < self.geometry.piece_count()
     }
 
-    /// Bytes in `piece`; none if it does not exist.
-    fn piece_length(&self, piece: u32) -> u32 {
-        let range = self.geometry.piece_range(piece);
-        u32::try_from(range.end - range.start).unwrap_or(self.geometry.piece_length())
-    }
-
     fn block_count(&self, piece: u32) -> u32 {
-        self.piece_length(piece).div_ceil(BLOCK_LENGTH)
+        self.geometry.length_of(piece).div_ceil(BLOCK_LENGTH)
     }
 
     /// A block by its place in the piece.
     fn block(&self, request: Request) -> Block {
         let begin = request.index * BLOCK_LENGTH;
-        let length = (self.piece_length(request.piece) - begin).min(BLOCK_LENGTH);
+        let length = (self.geometry.length_of(request.piece) - begin).min(BLOCK_LENGTH);
         Block { piece: request.piece, begin, length }
     }
 
