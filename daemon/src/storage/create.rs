@@ -92,19 +92,16 @@ pub fn create(scan: Scan, options: Options, progress: &AtomicU64) -> Result<Crea
         let new = |file: &ScannedFile| NewFile { path: file.components.clone(), length: file.stamp.length };
         Payload::Folder { files: scan.files.iter().map(new).collect() }
     };
-    let (metainfo, bytes) = NewTorrent {
-        name: scan.name,
-        payload,
-        piece_length,
-        pieces: pieces.into_iter().flatten().flatten().collect(),
+    let pieces = pieces.into_iter().flatten().flatten().collect();
+    let torrent = NewTorrent {
         private: options.is_private,
         trackers: options.trackers,
-        web_seeds: Vec::new(),
         comment: options.comment,
         created_by: Some(concat!("btd ", env!("CARGO_PKG_VERSION")).to_owned()),
         creation_date: options.creation_date,
-    }
-    .build()?;
+        ..NewTorrent::new(&scan.name, payload, piece_length, pieces)
+    };
+    let (metainfo, bytes) = torrent.build()?;
     let payload =
         scan.files.into_iter().map(|file| Some(Arc::new(PayloadFile::new(file.path, file.stamp)))).collect();
     Ok(Created { metainfo, bytes, payload })

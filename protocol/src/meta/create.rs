@@ -91,6 +91,22 @@ pub enum CreateError {
 }
 
 impl NewTorrent {
+    /// A torrent that says what is shared and nothing else.
+    pub fn new(name: &str, payload: Payload, piece_length: u32, pieces: Vec<u8>) -> Self {
+        Self {
+            name: name.to_owned(),
+            payload,
+            piece_length,
+            pieces,
+            private: false,
+            trackers: Vec::new(),
+            web_seeds: Vec::new(),
+            comment: None,
+            created_by: None,
+            creation_date: None,
+        }
+    }
+
     /// Makes the bytes of the .torrent file, with its keys in order, and what a reader makes of them.
     ///
     /// # Errors
@@ -222,18 +238,7 @@ mod tests {
             Payload::Folder { files } => files.iter().map(|file| file.length).sum(),
         };
         let hashes = usize::try_from(length.div_ceil(4)).unwrap();
-        NewTorrent {
-            name: name.to_owned(),
-            payload,
-            piece_length: 4,
-            pieces: (0..=255_u8).cycle().take(hashes * 20).collect(),
-            private: false,
-            trackers: Vec::new(),
-            web_seeds: Vec::new(),
-            comment: None,
-            created_by: None,
-            creation_date: None,
-        }
+        NewTorrent::new(name, payload, 4, (0..=255_u8).cycle().take(hashes * 20).collect())
     }
 
     fn folder(paths: &[&[&str]]) -> Payload {

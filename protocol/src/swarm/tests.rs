@@ -13,18 +13,8 @@ const PIECES: u32 = 4;
 
 /// A torrent of four pieces of one block, of which `have` are here.
 fn torrent(have: &[u32]) -> TorrentView {
-    let torrent = NewTorrent {
-        name: "payload".to_owned(),
-        payload: Payload::File { length: u64::from(PIECES * BLOCK_LENGTH) },
-        piece_length: BLOCK_LENGTH,
-        pieces: vec![7; PIECES as usize * 20],
-        private: false,
-        trackers: Vec::new(),
-        web_seeds: Vec::new(),
-        comment: None,
-        created_by: None,
-        creation_date: None,
-    };
+    let payload = Payload::File { length: u64::from(PIECES * BLOCK_LENGTH) };
+    let torrent = NewTorrent::new("payload", payload, BLOCK_LENGTH, vec![7; PIECES as usize * 20]);
     let (metainfo, _) = torrent.build().unwrap();
     let bits = HaveBits::new(PIECES);
     have.iter().for_each(|piece| bits.set(*piece));

@@ -24,19 +24,8 @@ impl Torrent {
         SmallRng::seed_from_u64(seed ^ 0x7a9_10ad).fill_bytes(&mut payload);
         let hashes: Vec<u8> = payload.chunks(piece_length as usize).flat_map(Sha1::digest).collect();
         let info = |name: &str| {
-            let torrent = NewTorrent {
-                name: name.to_owned(),
-                payload: Payload::File { length: u64::try_from(length).unwrap() },
-                piece_length,
-                pieces: hashes.clone(),
-                private: false,
-                trackers: Vec::new(),
-                web_seeds: Vec::new(),
-                comment: None,
-                created_by: None,
-                creation_date: None,
-            };
-            torrent.build().unwrap().0.info
+            let payload = Payload::File { length: u64::try_from(length).unwrap() };
+            NewTorrent::new(name, payload, piece_length, hashes.clone()).build().unwrap().0.info
         };
         Self { payload, info: info("payload"), false_info: info("daolyap") }
     }

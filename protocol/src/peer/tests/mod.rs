@@ -29,20 +29,9 @@ fn torrent(have: &[u32]) -> TorrentView {
 }
 
 fn torrent_of(piece_count: u32, have: &[u32]) -> TorrentView {
-    let (metainfo, _) = NewTorrent {
-        name: "payload".to_owned(),
-        payload: Payload::File { length: u64::from(piece_count) * u64::from(PIECE_LENGTH) },
-        piece_length: PIECE_LENGTH,
-        pieces: vec![7; piece_count as usize * 20],
-        private: false,
-        trackers: Vec::new(),
-        web_seeds: Vec::new(),
-        comment: None,
-        created_by: None,
-        creation_date: None,
-    }
-    .build()
-    .unwrap();
+    let payload = Payload::File { length: u64::from(piece_count) * u64::from(PIECE_LENGTH) };
+    let torrent = NewTorrent::new("payload", payload, PIECE_LENGTH, vec![7; piece_count as usize * 20]);
+    let (metainfo, _) = torrent.build().unwrap();
     let bits = HaveBits::new(piece_count);
     have.iter().for_each(|piece| bits.set(*piece));
     TorrentView { info: metainfo.info, have: Arc::new(bits) }
