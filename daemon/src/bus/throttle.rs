@@ -98,6 +98,12 @@ impl Throttle {
         }
     }
 
+    /// Tokens that can be taken at once.
+    #[cfg(test)]
+    pub(crate) fn available(&self) -> usize {
+        self.tokens.available_permits()
+    }
+
     /// Adds the tokens of the time since the last refill, as far as they fit.
     pub fn refill(&self, now: Instant) {
         let Some(rate) = self.rate_bytes_per_s() else { return };

@@ -62,7 +62,7 @@ pub(super) struct Connection {
     info_hash: OnceCell<InfoHash>,
     torrent: OnceCell<Arc<Torrent>>,
     /// The limits of the torrent, once the coordinator has named them.
-    limits: RefCell<Option<Arc<Limits>>>,
+    limits: OnceCell<Arc<Limits>>,
     /// Where orders come, and what wakes the writer: there may be something to send, or the connection has ended.
     pub(super) mailbox: Arc<Mailbox>,
     /// Held by the task that reports, so that what happened first is told first.
@@ -101,7 +101,7 @@ impl Connection {
             machine: RefCell::new(machine),
             info_hash: OnceCell::new(),
             torrent: OnceCell::new(),
-            limits: RefCell::default(),
+            limits: OnceCell::new(),
             mailbox: Arc::default(),
             reporting: tokio::sync::Mutex::default(),
             has_joined: Cell::new(false),
@@ -123,8 +123,8 @@ impl Connection {
     }
 
     /// The limits that the connection shares with others of its torrent, once they are known.
-    pub(super) fn limits(&self) -> Option<Arc<Limits>> {
-        self.limits.borrow().clone()
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.limits.get().map(Arc::as_ref)
     }
 
     /// Answers the machine's question for its torrent.
@@ -148,8 +148,9 @@ impl Connection {
     /// Does what the coordinator has ordered since the last time.
     pub(super) fn obey(&self, registry: &Registry) -> Result<(), Ended> {
         let (orders, limits) = self.mailbox.take();
-        if limits.is_some() {
-            *self.limits.borrow_mut() = limits;
+        if let Some(limits) = limits {
+            // Named once for each connection.
+            let _ = self.limits.set(limits);
         }
         for order in orders {
             if let (Order::Begin(_), None, Some(info_hash)) = (&order, self.torrent(), self.info_hash.get())

@@ -10,18 +10,18 @@ use protocol::geometry::BLOCK_LENGTH;
 use protocol::peer::{Arrival, Data, Input};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::bus::Throttle;
 use crate::storage::write::{BlockData, Chunk, Deposit, Slice};
 
 use super::buffers::{CHUNK_LENGTH, Landing};
 use super::connection::{Connection, Ended};
 use super::ring;
 use super::thread::Context;
+use super::turn::Turn;
 
 /// Bytes of blocks that one read may bring: those that fit the chunk, and one whose first part came before.
 const CHUNK_CREDITS: u32 = CHUNK_LENGTH + BLOCK_LENGTH;
-/// Blocks are cut out of a chunk of which they fill at least as much; out of one that a slow peer has hardly filled they are
-/// copied, so that it does not lie idle until they are on disk.
+/// Blocks are cut out of a chunk of which they fill at least as much; out of one that a slow peer has hardly filled they
+/// are copied, so that it does not lie idle until they are on disk.
 const MIN_SHARED: usize = CHUNK_LENGTH as usize / 2;
 
 /// Reads until the connection ends, and says why. While the peer is silent it costs a poll and no buffer.
@@ -52,9 +52,7 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
         }
         None => (context.buffers.take(), None),
     };
-    let turn = earn_turn(context, connection, landing.bytes().len()).await?;
-    let (result, landing) = ring::receive(connection, landing, turn).await;
-    give_back(context, connection, turn - result.as_ref().map_or(0, |length| *length));
+    let (result, landing) = receive(context, connection, landing).await?;
     let length = match result {
         Ok(0) => return Err(Ended::HungUp),
         Ok(length) => length,
@@ -80,23 +78,21 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
     Ok(())
 }
 
-/// Waits until as much may be received as fits `room`, or as one turn under the limits is good for.
-async fn earn_turn(context: &Context, connection: &Connection, room: usize) -> Result<usize, Ended> {
-    let of_torrent = connection.limits();
-    let throttles =
-        || [Some(&*context.limits), of_torrent.as_deref()].into_iter().flatten().map(|it| &it.download);
-    let Some(turn) = throttles().filter_map(Throttle::turn).min() else { return Ok(room) };
-    let turn = turn.min(room);
-    for throttle in throttles() {
-        connection.unless_closed(throttle.take(turn)).await?;
-    }
-    Ok(turn)
-}
-
-/// Gives back what was earned and not used.
-fn give_back(context: &Context, connection: &Connection, unused: usize) {
-    context.limits.download.give_back(unused);
-    connection.limits().inspect(|limits| limits.download.give_back(unused));
+/// Receives as much as is there, fits, and the limits allow.
+async fn receive(
+    context: &Context,
+    connection: &Rc<Connection>,
+    landing: Landing,
+) -> Result<(io::Result<usize>, Landing), Ended> {
+    let room = landing.bytes().len();
+    let throttles = [connection.limits().map(|limits| &limits.download), Some(&context.limits.download)];
+    let Some(turn) = Turn::new(throttles, room) else {
+        return Ok(ring::receive(connection, landing, room).await);
+    };
+    connection.unless_closed(turn.earn()).await?;
+    let received = ring::receive(connection, landing, turn.bytes()).await;
+    turn.spend(*received.0.as_ref().unwrap_or(&0));
+    Ok(received)
 }
 
 /// Hands blocks to storage, all of them: the swarm is told that they are here.
@@ -114,8 +110,8 @@ async fn deposit(
         let needed = writer.credits().needed_kib(block.length) as usize;
         let part = match credits.as_mut().and_then(|credits| credits.split(needed)) {
             Some(part) => part,
-            // A block that came late, or a chunk that is full of short ones.
-            // The swarm counts on it: it is waited for even when the connection has ended.
+            // A block that came late, or a chunk that is full of short ones. The swarm counts on it: it is waited for
+            // even when the connection has ended.
             None => writer.credits().acquire(block.length).await.ok_or(Ended::Stopping)?,
         };
         let (torrent, data) = (Arc::clone(torrent), cutting.cut(data));

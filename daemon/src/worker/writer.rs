@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::libc;
-use protocol::geometry::Block;
+use protocol::geometry::{BLOCK_LENGTH, Block};
 use protocol::peer::{Input, Output, PeerError};
 
 use crate::storage::window;
@@ -20,6 +20,8 @@ use super::ring;
 use super::thread::Context;
 use super::turn::Turn;
 
+/// Bytes in most blocks.
+const BLOCK_BYTES: usize = BLOCK_LENGTH as usize;
 /// How long a batch may hold what it was lent while its peer takes nothing: less than windows are trusted to be warm.
 /// After that the rest is lent anew, and looked at anew.
 const LEASE_TIME: Duration = Duration::from_secs(5);
@@ -50,7 +52,7 @@ struct Writer<'a> {
     pace: Pace,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     /// Does what the coordinator has ordered, and tells it what came of that.
     async fn listen(&self) -> Result<(), Ended> {
         self.connection.obey(&self.context.registry)?;
@@ -61,12 +63,14 @@ impl Writer<'_> {
     /// Sends one batch of what is in memory, then what had to be fetched; false when there is nothing.
     async fn write(&mut self) -> Result<bool, Ended> {
         let turn = self.earn_turn().await?;
-        let max_blocks = turn.as_ref().map_or(usize::MAX, Turn::blocks).min(self.pace.blocks());
+        let pace = self.pace.blocks();
+        let max_blocks = turn.as_ref().map_or(pace, |turn| (turn.bytes() / BLOCK_BYTES).clamp(1, pace));
         let mut batch = self.context.buffers.take_batch();
         let cold = self.gather(&mut batch, max_blocks)?;
-        turn.iter().for_each(|turn| {
-            turn.spend(batch.payload_bytes() + cold.iter().map(|b| u64::from(b.length)).sum::<u64>())
-        });
+        if let Some(turn) = turn {
+            let lengths = batch.blocks().iter().chain(&cold).map(|block| block.length as usize);
+            turn.spend(lengths.sum());
+        }
         if batch.is_empty() && cold.is_empty() {
             self.context.buffers.give_batch(batch);
             return Ok(false);
@@ -89,8 +93,10 @@ impl Writer<'_> {
     }
 
     /// Where rates are limited, waits until blocks may be sent. Small messages do not wait: they go meanwhile.
-    async fn earn_turn(&mut self) -> Result<Option<Turn>, Ended> {
-        let Some(turn) = Turn::new(&self.context.limits, self.connection.limits()) else { return Ok(None) };
+    async fn earn_turn(&mut self) -> Result<Option<Turn<'a>>, Ended> {
+        let (of_torrent, of_all) = (self.connection.limits(), &self.context.limits);
+        let throttles = [of_torrent.map(|limits| &limits.upload), Some(&of_all.upload)];
+        let Some(turn) = Turn::new(throttles, usize::MAX) else { return Ok(None) };
         if !self.connection.machine().has_requests() {
             return Ok(None);
         }
