@@ -1,9 +1,12 @@
 //! Names of torrents and peers as they go over the wire.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::{BASE32, HEXLOWER_PERMISSIVE};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha1::{Digest, Sha1};
 
 /// Azureus-style prefix of our peer ids (BEP 20): `BD`, then the version as four digits.
@@ -49,6 +52,19 @@ impl FromStr for InfoHash {
             _ => return Err(error),
         };
         bytes.ok().and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(error)
+    }
+}
+
+impl Serialize for InfoHash {
+    /// 40 hex digits, as everywhere outside the wire protocols.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InfoHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

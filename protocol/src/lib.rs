@@ -9,6 +9,7 @@
 pub mod announce;
 pub mod bencode;
 pub mod bitfield;
+pub mod control;
 pub mod geometry;
 pub mod id;
 pub mod meta;

@@ -1,10 +1,15 @@
-//! What workers and the coordinator have in common: the one place where they meet.
+//! What rooms beside each other have in common: the one place where they meet.
 //!
 //! Workers tell the coordinator what happened through one bounded channel of [`Report`]s; a worker that finds it full
 //! stops reading that peer's socket. The coordinator answers through a [`Mailbox`] for each connection, where newer
 //! orders replace older ones, so that neither ever waits for a slow worker nor loses anything.
+//!
+//! The control API reads the rows of all torrents on the [`Board`], and asks the catalog for the rest by [`Request`]s.
 
+pub mod board;
 mod mailbox;
+mod request;
+mod row;
 pub mod throttle;
 
 use std::net::SocketAddr;
@@ -16,7 +21,10 @@ use protocol::swarm::candidates::Ended;
 use protocol::swarm::{Joined, PeerKey};
 use tokio::sync::mpsc;
 
+pub use board::{Board, TorrentId};
 pub use mailbox::Mailbox;
+pub use request::{Action, Caller, MAX_PROGRESS, MAX_REQUESTS, Reply, Request, Requests};
+pub use row::{Live, Row, Trackers};
 pub use throttle::{Limits, Throttle};
 
 /// Reports on their way to the coordinator: a worker that is ahead by more waits. One may tell of all the messages that
