@@ -8,9 +8,10 @@ use serde::Serialize;
 use crate::args::CreateArgs;
 use crate::config;
 use crate::storage::scan;
+use crate::storage::torrent_file::Output;
 
 use super::report::Summary;
-use super::torrent_file::Output;
+
 use super::{Failure, hashing, print_json, print_line};
 
 /// What `--json` prints.

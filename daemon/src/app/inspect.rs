@@ -8,8 +8,9 @@ use protocol::meta::{FileEntry, FileKind, Magnet, Metainfo};
 use serde::Serialize;
 
 use crate::args::InspectArgs;
+use crate::storage::torrent_file;
 
-use super::{Failure, print_json, print_line, terminal, torrent_file};
+use super::{Failure, print_json, print_line, terminal};
 
 /// What a torrent or a magnet link says, as `--json` prints it. Null is what a link does not say.
 #[derive(Debug, Serialize)]

@@ -10,7 +10,6 @@ mod seed;
 mod server;
 mod source;
 mod terminal;
-mod torrent_file;
 mod verify;
 
 use std::error::Error;

@@ -11,8 +11,8 @@ use crate::config::SeedSource;
 use crate::storage::Torrent;
 use crate::storage::create::Options;
 use crate::storage::scan::{self, Scan};
+use crate::storage::torrent_file::{self, Output};
 
-use super::torrent_file::{self, Output};
 use super::{Failure, hashing, report};
 
 /// A path that was looked at.

@@ -6,10 +6,11 @@ use protocol::meta::Info;
 use serde::Serialize;
 
 use crate::args::VerifyArgs;
+use crate::storage::torrent_file;
 use crate::storage::verify::{FileState, Verification};
 
 use super::report::{describe, name};
-use super::{Failure, hashing, print_json, print_line, torrent_file};
+use super::{Failure, hashing, print_json, print_line};
 
 /// What `--json` prints.
 #[derive(Serialize)]

@@ -1,9 +1,8 @@
 //! `btd get`: learns what a torrent is, fetches it, and remembers how far it came.
 
+mod books;
 mod events;
-mod keeper;
 mod prepare;
-mod selection;
 mod session;
 mod source;
 

@@ -12,12 +12,12 @@ use protocol::swarm::picker::Priority;
 use crate::storage::Torrent;
 use crate::storage::file::{PayloadFile, Stamp};
 use crate::storage::hash::{Hashing, Source};
+use crate::storage::selection;
 use crate::storage::state::{FileRecord, OnDisk, Saved, trust};
 use crate::storage::write::place::{Placing, place};
 
 use super::super::Failure;
 use super::super::terminal::with_progress;
-use super::selection;
 
 /// The folder where `btd get` remembers what it does; no torrent may put files there.
 pub(super) const STATE_FOLDER: &str = ".btd";

@@ -13,16 +13,18 @@ use protocol::swarm::picker::Priority;
 use crate::config::GetConfig;
 use crate::coordinator::{Notice, Standing};
 use crate::storage::Torrent;
+use crate::storage::keeper::Keeper;
 use crate::storage::lane::Lanes;
+use crate::storage::selection;
 use crate::storage::state::{Claim, Recorder, Saved, State};
 
 use super::super::Failure;
 use super::super::server::{Company, Member, Notices, Server};
+use super::STATE_TIMEOUT;
+use super::books::Books;
 use super::events::{Done, Event, Events, Progress};
-use super::keeper::Keeper;
 use super::prepare::{Plan, Prepared, STATE_FOLDER};
 use super::source::Wanted;
-use super::{STATE_TIMEOUT, selection};
 
 /// How often the memory is brought up to date, and failures are looked for.
 const TICK: Duration = Duration::from_millis(500);
@@ -41,8 +43,8 @@ pub(super) struct Session {
     wanted: Wanted,
     folder: PathBuf,
     saved: Saved,
-    /// The state, and the right to work on the torrent, until a keeper has them.
-    books: Option<(Recorder, Claim)>,
+    /// The state, and the right to work on the torrent, until the books of the download have them.
+    state: Option<(Recorder, Claim)>,
     prepared: Option<Prepared>,
     running: Option<Running>,
     /// Whether all that is wanted is here; others look at it too.
@@ -65,7 +67,7 @@ struct Running {
 struct Fetching {
     torrent: Arc<Torrent>,
     priorities: Vec<Priority>,
-    keeper: Keeper,
+    books: Books,
     /// Bytes of all wanted pieces, and of those that were not told to be verified.
     wanted_length: u64,
     left: u64,
@@ -74,7 +76,7 @@ struct Fetching {
 impl Fetching {
     /// A piece was verified and written.
     fn verified(&mut self, piece: u32) {
-        self.keeper.verified(piece);
+        self.books.verified(piece);
         if is_wanted(&self.priorities, piece) {
             self.left = self.left.saturating_sub(piece_length(&self.torrent, piece));
         }
@@ -98,9 +100,9 @@ impl Session {
         } else if let (None, Some(info)) = (&saved.info, &wanted.info) {
             state.save_info(&wanted.info_hash, info.raw())?;
         }
-        let books = Some((Recorder::start(state)?, claim));
+        let state = Some((Recorder::start(state)?, claim));
         let folder = config.folder.clone();
-        Ok(Self { wanted, folder, saved, books, prepared: None, running: None, is_done })
+        Ok(Self { wanted, folder, saved, state, prepared: None, running: None, is_done })
     }
 
     /// Gets the files ready, if it is known what they are.
@@ -142,7 +144,7 @@ impl Session {
     pub(super) fn close(mut self) -> Result<(), Failure> {
         if let Some(prepared) = self.prepared.take() {
             let lanes = Lanes::start(&[], 1)?;
-            self.fetching(prepared)?.keeper.finish(&lanes, 0, STATE_TIMEOUT)?;
+            self.fetching(prepared)?.books.finish(&lanes, 0, STATE_TIMEOUT)?;
         }
         Ok(())
     }
@@ -190,17 +192,18 @@ impl Session {
 
     fn fetching(&mut self, prepared: Prepared) -> Result<Fetching, Failure> {
         let Prepared { torrent, priorities, synced } = prepared;
-        let (recorder, claim) = self.books.take().ok_or("a torrent begins once")?;
+        let (recorder, claim) = self.state.take().ok_or("a torrent begins once")?;
         let moved_before = (self.saved.uploaded, self.saved.downloaded);
-        let keeper = Keeper::new(Arc::clone(&torrent), recorder, claim, synced, moved_before);
+        let keeper = Keeper::new(Arc::clone(&torrent), synced, moved_before);
+        let books = Books::new(keeper, recorder, claim);
         let (wanted_length, left) = (length(&torrent, &priorities), missing(&torrent, &priorities));
-        Ok(Fetching { torrent, priorities, keeper, wanted_length, left })
+        Ok(Fetching { torrent, priorities, books, wanted_length, left })
     }
 
     /// The metadata of the torrent is here.
     async fn begin(&mut self, raw: Vec<u8>, config: &GetConfig, events: &Events) -> Result<(), Failure> {
         let info = Arc::new(Info::parse(raw.into()).map_err(|error| format!("the torrent: {error}"))?);
-        if let Some((recorder, _)) = &self.books {
+        if let Some((recorder, _)) = &self.state {
             recorder.save_info(info.info_hash(), Arc::clone(info.raw()));
         }
         info.name().clone_into(&mut self.wanted.name);
@@ -331,7 +334,7 @@ impl Session {
         // What is whole is written, hashed and counted by this.
         server.stop();
         if let Some(fetching) = fetching
-            && let Err(error) = fetching.keeper.finish(&lanes, downloaded, STATE_TIMEOUT)
+            && let Err(error) = fetching.books.finish(&lanes, downloaded, STATE_TIMEOUT)
         {
             events.error(&error.to_string());
             tracing::error!("{error}");
@@ -343,11 +346,8 @@ impl Running {
     /// Keeps the memory and what trackers are told true.
     fn look_after(&mut self, downloaded: u64) {
         let Some(fetching) = &mut self.fetching else { return };
-        fetching.keeper.settle(self.server.lanes());
-        fetching.keeper.record(downloaded);
-        if let Some(writer) = self.server.writer() {
-            fetching.keeper.sync(writer);
-        }
+        let writer = self.server.writer().map(Arc::as_ref);
+        fetching.books.look_after(downloaded, self.server.lanes(), writer);
         let stats = &self.member.stats;
         stats.downloaded.store(downloaded, Ordering::Relaxed);
         stats.uploaded.store(fetching.torrent.uploaded(), Ordering::Relaxed);

@@ -12,8 +12,9 @@ use protocol::meta::{Info, MagnetPeer, Metainfo};
 
 use crate::config::{GetConfig, GetSource};
 use crate::discovery;
+use crate::storage::torrent_file;
 
-use super::super::{Failure, torrent_file};
+use super::super::Failure;
 
 /// How long a .torrent file may take to come from the web.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use protocol::meta::{Metainfo, MetainfoError};
 use tempfile::NamedTempFile;
 
-use crate::storage::file::Stamp;
-use crate::storage::scan::Scan;
+use super::file::Stamp;
+use super::scan::Scan;
 
 /// Largest .torrent file that is read, in bytes: what the scanner takes.
 const MAX_LENGTH: u64 = protocol::bencode::MAX_INPUT_LENGTH as u64;
 
 /// Why a .torrent file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TorrentFileError {
+pub enum TorrentFileError {
     /// It is not there, or out of reach.
     #[error("{}: {source}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
@@ -40,7 +40,7 @@ pub(super) enum TorrentFileError {
 }
 
 /// Reads a .torrent file.
-pub(super) fn read(path: &Path) -> Result<Metainfo, TorrentFileError> {
+pub fn read(path: &Path) -> Result<Metainfo, TorrentFileError> {
     let unreadable = |source| TorrentFileError::Unreadable { path: path.into(), source };
     let metadata = path.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Metainfo, TorrentFileError> {
 
 /// Where a new .torrent file is to be written.
 #[derive(Debug)]
-pub(super) struct Output {
+pub struct Output {
     /// As it was given.
     path: PathBuf,
     place: Place,
@@ -73,7 +73,7 @@ enum Place {
 
 impl Output {
     /// Looks whether `path` can be written, and is none of the files of `scan`.
-    pub(super) fn new(path: &Path, scan: &Scan) -> Result<Self, TorrentFileError> {
+    pub fn new(path: &Path, scan: &Scan) -> Result<Self, TorrentFileError> {
         let unwritable = |source| TorrentFileError::Unwritable { path: path.into(), source };
         let place = match path.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(unwritable(ErrorKind::IsADirectory.into())),
@@ -99,12 +99,12 @@ impl Output {
     }
 
     /// Where the file is to be, as it was given.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Writes the file; an older one is replaced.
-    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), TorrentFileError> {
+    pub fn write(&self, bytes: &[u8]) -> Result<(), TorrentFileError> {
         let result = match &self.place {
             Place::File { folder, target } => temporary(folder).and_then(|mut file| {
                 file.write_all(bytes)?;

@@ -6,7 +6,38 @@ use globset::{Glob, GlobMatcher};
 use protocol::meta::{FileKind, Info};
 use protocol::swarm::picker::Priority;
 
-use super::super::Failure;
+/// Why a selection names nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    /// It is neither numbers nor a pattern.
+    #[error("--select {text}: {reason}")]
+    Malformed {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It has a number that no file has.
+    #[error("--select {text}: there is no file {number}; they are numbered from 0 to {last}")]
+    Beyond {
+        /// What was given.
+        text: String,
+        /// The number.
+        number: usize,
+        /// The greatest that a file has.
+        last: usize,
+    },
+    /// It names no file.
+    #[error("--select {text}: names none of the {count} files of {torrent}")]
+    Nothing {
+        /// What was given.
+        text: String,
+        /// How many files there are.
+        count: usize,
+        /// The name of the torrent.
+        torrent: String,
+    },
+}
 
 /// What names files: by number, or by pattern.
 #[derive(Debug)]
@@ -20,11 +51,11 @@ enum Choice {
 ///
 /// # Errors
 /// When an option names no file.
-pub(super) fn wanted_files(
+pub fn wanted_files(
     info: &Info,
     options: &[String],
     link: Option<&[RangeInclusive<usize>]>,
-) -> Result<Vec<bool>, Failure> {
+) -> Result<Vec<bool>, SelectionError> {
     let count = info.files().len();
     if options.is_empty() {
         let selects =
@@ -37,11 +68,8 @@ pub(super) fn wanted_files(
     for option in options {
         let choice = Choice::parse(option)?;
         if let Some(number) = choice.beyond(count) {
-            let last = count.saturating_sub(1);
-            return Err(format!(
-                "--select {option}: there is no file {number}; they are numbered from 0 to {last}"
-            )
-            .into());
+            let (text, last) = (option.clone(), count.saturating_sub(1));
+            return Err(SelectionError::Beyond { text, number, last });
         }
         let mut is_met = false;
         for (file, entry) in info.files().iter().enumerate() {
@@ -50,23 +78,25 @@ pub(super) fn wanted_files(
             }
         }
         if !is_met {
-            return Err(
-                format!("--select {option}: names none of the {count} files of {}", info.name()).into()
-            );
+            let (text, torrent) = (option.clone(), info.name().to_owned());
+            return Err(SelectionError::Nothing { text, count, torrent });
         }
     }
     Ok(wanted)
 }
 
 impl Choice {
-    fn parse(text: &str) -> Result<Self, Failure> {
+    fn parse(text: &str) -> Result<Self, SelectionError> {
+        let malformed = |reason: &dyn ToString| SelectionError::Malformed {
+            text: text.to_owned(),
+            reason: reason.to_string(),
+        };
         if text.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '-' | ' ')) {
             let ranges: Option<Vec<_>> = text.split(',').map(|part| range(part.trim())).collect();
-            let ranges =
-                ranges.ok_or_else(|| format!("--select {text}: not a list of files such as 0,2,5-7"))?;
+            let ranges = ranges.ok_or_else(|| malformed(&"not a list of files such as 0,2,5-7"))?;
             return Ok(Self::Numbers(ranges));
         }
-        let glob = Glob::new(text).map_err(|error| format!("--select {text}: {error}"))?;
+        let glob = Glob::new(text).map_err(|error| malformed(&error))?;
         Ok(Self::Pattern(Box::new(glob.compile_matcher())))
     }
 
@@ -97,8 +127,16 @@ fn range(text: &str) -> Option<RangeInclusive<usize>> {
     (!range.is_empty()).then_some(range)
 }
 
+/// Refuses a selection that no torrent could be meant by, before it is known which files there are.
+///
+/// # Errors
+/// When an option is neither numbers nor a pattern.
+pub fn check(options: &[String]) -> Result<(), SelectionError> {
+    options.iter().try_for_each(|option| Choice::parse(option).map(drop))
+}
+
 /// How much each piece is wanted when these files are; empty when all are.
-pub(super) fn priorities(info: &Info, wanted: &[bool]) -> Vec<Priority> {
+pub fn priorities(info: &Info, wanted: &[bool]) -> Vec<Priority> {
     if wanted.iter().all(|is_wanted| *is_wanted) {
         return Vec::new();
     }
