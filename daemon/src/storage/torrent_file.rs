@@ -40,7 +40,19 @@ pub enum TorrentFileError {
 }
 
 /// Reads a .torrent file.
+///
+/// # Errors
+/// When it cannot be read, is too long, or no torrent.
 pub fn read(path: &Path) -> Result<Metainfo, TorrentFileError> {
+    let bytes = read_bytes(path, MAX_LENGTH)?;
+    Metainfo::parse(&bytes).map_err(|source| TorrentFileError::Invalid { path: path.into(), source })
+}
+
+/// Reads the bytes of a .torrent file, at most `max_length`.
+///
+/// # Errors
+/// When it cannot be read, or is too long.
+pub fn read_bytes(path: &Path, max_length: u64) -> Result<Vec<u8>, TorrentFileError> {
     let unreadable = |source| TorrentFileError::Unreadable { path: path.into(), source };
     let metadata = path.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -48,11 +60,11 @@ pub fn read(path: &Path) -> Result<Metainfo, TorrentFileError> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_LENGTH {
+    file.take(max_length + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > max_length {
         return Err(TorrentFileError::TooLong { path: path.into(), length: metadata.len() });
     }
-    Metainfo::parse(&bytes).map_err(|source| TorrentFileError::Invalid { path: path.into(), source })
+    Ok(bytes)
 }
 
 /// Where a new .torrent file is to be written.

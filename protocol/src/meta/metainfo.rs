@@ -61,6 +61,25 @@ impl Metainfo {
     }
 }
 
+/// The bytes of a .torrent file around the raw `info` dictionary `info`, with these trackers: what a magnet link and
+/// its peers came to.
+pub fn wrap_info(info: &[u8], trackers: &[Vec<String>]) -> Vec<u8> {
+    let string = |text: &str| format!("{}:{text}", text.len());
+    let mut bytes = b"d".to_vec();
+    // In the order of keys, as bencode wants them.
+    if let Some(first) = trackers.iter().flatten().next() {
+        bytes.extend(string("announce").bytes().chain(string(first).bytes()));
+        let tier =
+            |urls: &Vec<String>| format!("l{}e", urls.iter().map(|url| string(url)).collect::<String>());
+        let tiers: String = trackers.iter().map(tier).collect();
+        bytes.extend(format!("{}l{tiers}e", string("announce-list")).bytes());
+    }
+    bytes.extend(string("info").bytes());
+    bytes.extend_from_slice(info);
+    bytes.push(b'e');
+    bytes
+}
+
 /// A short text for people; `None` when it is not a string or says nothing.
 fn note(preferred: Option<Value<'_>>, value: Option<Value<'_>>) -> Option<String> {
     let text = read_text(preferred, value).filter(|text| !text.is_empty())?;
@@ -182,6 +201,15 @@ mod tests {
         for none in ["0:", "le", "i1e", "de"] {
             assert!(parse(&format!("8:url-list{none}")).web_seeds.is_empty(), "{none}");
         }
+    }
+
+    #[test]
+    fn what_peers_gave_becomes_a_torrent_with_its_trackers() {
+        let info = super::super::tests::SINGLE_FILE;
+        let tiers = [vec!["udp://b/".to_owned(), "http://a/x".to_owned()], vec!["http://c/".to_owned()]];
+        let read = Metainfo::parse(&wrap_info(info.as_bytes(), &tiers)).unwrap();
+        assert_eq!((&*read.trackers, read.info.raw().as_ref()), (&tiers[..], info.as_bytes()));
+        assert!(Metainfo::parse(&wrap_info(info.as_bytes(), &[])).unwrap().trackers.is_empty());
     }
 
     #[test]

@@ -18,5 +18,5 @@ pub use create::{CreateError, NewFile, NewTorrent, Payload, default_piece_length
 pub use files::{FileEntry, FileKind, MAX_FILE_COUNT};
 pub use info::{Info, InfoError};
 pub use magnet::{Magnet, MagnetError, MagnetPeer};
-pub use metainfo::{Metainfo, MetainfoError};
+pub use metainfo::{Metainfo, MetainfoError, wrap_info};
 pub use path::{FilePath, MAX_COMPONENT_LENGTH, MAX_PATH_DEPTH, MAX_PATH_LENGTH};
