@@ -54,7 +54,7 @@ impl Swarm {
         }
     }
 
-    fn policy(&self) -> Policy {
+    pub(super) fn policy(&self) -> Policy {
         let is_seed = self.is_complete();
         Policy {
             slots: if is_seed { self.settings.seed_slots } else { self.settings.leech_slots },

@@ -15,6 +15,7 @@ const MAX_SUGGESTED: usize = 32;
 impl Swarm {
     /// All pieces that a peer has.
     pub(super) fn has(&mut self, key: PeerKey, pieces: PieceSet) {
+        let has_all = self.has_all();
         let Some(peer) = self.peers.get_mut(&key) else { return };
         match &mut self.picker {
             Some(picker) => {
@@ -25,7 +26,9 @@ impl Swarm {
                 peer.useful = pieces.common_len(picker.wanted());
                 peer.pieces = Pieces::Set(pieces);
             }
-            None => peer.pieces = Pieces::Count(pieces.len()),
+            None if has_all => peer.pieces = Pieces::Count(pieces.len()),
+            // More may be wanted one day.
+            None => peer.pieces = Pieces::Set(pieces),
         }
         self.show_interest(key);
         self.feed(key);
@@ -34,9 +37,10 @@ impl Swarm {
 
     /// A peer has one more piece.
     pub(super) fn has_piece(&mut self, key: PeerKey, piece: u32) {
+        let has_all = self.has_all();
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let piece_count = self.torrent.as_ref().map_or(0, |torrent| torrent.have.piece_count());
-        if matches!(peer.pieces, Pieces::Unknown) && self.picker.is_some() {
+        if matches!(peer.pieces, Pieces::Unknown) && !has_all {
             peer.pieces = Pieces::Set(PieceSet::new(piece_count));
         }
         match (&mut peer.pieces, &mut self.picker) {
@@ -47,6 +51,7 @@ impl Swarm {
                 picker.peer_gained(pieces, piece);
                 peer.useful += u32::from(picker.wants(piece));
             }
+            (Pieces::Set(pieces), None) => drop(pieces.insert(piece)),
             (Pieces::Count(count), _) => *count = count.saturating_add(1).min(piece_count),
             _ => {}
         }
@@ -173,12 +178,15 @@ impl Swarm {
     }
 
     /// All that is wanted is here: nothing more is asked for.
-    fn complete(&mut self) {
+    pub(super) fn complete(&mut self) {
         self.picker = None;
         self.hungry.clear();
         self.commands.push_back(Command::Complete);
+        let has_all = self.has_all();
         for peer in self.peers.values_mut() {
-            peer.pieces = Pieces::Count(peer.have_count());
+            if has_all {
+                peer.pieces = Pieces::Count(peer.have_count());
+            }
             peer.useful = 0;
         }
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
@@ -190,7 +198,7 @@ impl Swarm {
     }
 
     /// Tells a peer whether we want something of it, when that has changed.
-    fn show_interest(&mut self, key: PeerKey) {
+    pub(super) fn show_interest(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let is_interested = peer.useful > 0;
         if std::mem::replace(&mut peer.are_we_interested, is_interested) != is_interested {

@@ -53,7 +53,7 @@ impl Swarm {
         self.ids.insert(peer_id, key);
         if let Some(torrent) = &self.torrent {
             let (count, torrent) = (torrent.have.piece_count(), torrent.clone());
-            if self.picker.is_none()
+            if torrent.have.is_complete()
                 && let Some(peer) = self.peers.get_mut(&key)
             {
                 peer.pieces = Pieces::Count(0);

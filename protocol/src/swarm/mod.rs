@@ -19,6 +19,7 @@ mod peer;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -134,13 +135,10 @@ impl Swarm {
         assert!(self.torrent.is_none(), "a torrent begins once");
         let have = PieceSet::of(&torrent.have);
         self.had_at_first = have.len();
-        let order = self.settings.piece_order;
-        let mut picker = Picker::new(*torrent.info.geometry(), &have, order, &mut self.rng);
-        for (priority, piece) in priorities.iter().zip(0..) {
-            picker.set_priority(piece, *priority);
-        }
+        let mut picker = self.new_picker(&torrent);
+        picker.set_priorities(priorities);
         self.picker = (!picker.is_complete()).then_some(picker);
-        if self.picker.is_none() {
+        if torrent.have.is_complete() {
             self.peers.values_mut().for_each(|peer| peer.pieces = Pieces::Count(0));
         }
         self.metadata = None;
@@ -212,6 +210,16 @@ impl Swarm {
         self.torrent.is_some() && self.picker.is_none()
     }
 
+    /// Whether nobody is connected or about to be.
+    pub fn is_alone(&self) -> bool {
+        self.peers.is_empty() && self.dialling.is_empty()
+    }
+
+    /// Whether time alone changes nothing: until something is told, ticks may be left out.
+    pub fn is_resting(&self) -> bool {
+        self.is_complete() && self.is_alone() && self.candidates.is_empty()
+    }
+
     /// Whether fetching is held up for want of room on the disk.
     pub fn is_paused(&self) -> bool {
         self.is_paused
@@ -220,6 +228,11 @@ impl Swarm {
     /// The connections of the torrent.
     pub fn peers(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
         self.peers.iter().map(|(key, peer)| (*key, peer))
+    }
+
+    /// How many connections are being made.
+    pub fn dial_count(&self) -> usize {
+        self.dialling.len()
     }
 
     /// How many addresses are known to be peers, or said to be.
@@ -238,5 +251,10 @@ impl Swarm {
 
     fn have(&self) -> Option<&Arc<HaveBits>> {
         self.torrent.as_ref().map(|torrent| &torrent.have)
+    }
+
+    /// Whether every piece of the torrent is here, so that nothing can ever be wanted again.
+    fn has_all(&self) -> bool {
+        self.have().is_some_and(|have| have.is_complete())
     }
 }

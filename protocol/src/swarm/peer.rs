@@ -19,22 +19,23 @@ pub struct Peer {
     pub is_outgoing: bool,
     /// Where others can connect to the peer, if that is known.
     pub(super) listens_at: Option<SocketAddr>,
-    pub(super) connected_at: Instant,
+    /// When the connection joined.
+    pub connected_at: Instant,
     pub(super) pieces: Pieces,
     /// How many of the pieces that we want it has.
     pub(super) useful: u32,
     /// Whether it answers our requests.
-    pub(super) is_choking_us: bool,
+    pub is_choking_us: bool,
     /// Whether it wants pieces of us.
-    pub(super) is_interested: bool,
+    pub is_interested: bool,
     /// Whether it leaves our requests unanswered.
-    pub(super) is_snubbing: bool,
+    pub is_snubbing: bool,
     /// Whether it said that it wants nothing any more (BEP 21).
     pub(super) is_upload_only: bool,
     /// Whether we told it that we want pieces of it.
-    pub(super) are_we_interested: bool,
+    pub are_we_interested: bool,
     /// Whether we answer its requests.
-    pub(super) is_unchoked: bool,
+    pub is_unchoked: bool,
     /// Requests that it takes beyond those that were ordered.
     pub(super) credits: u32,
     /// Pieces that may be requested while it chokes us, and those it would like to give (BEP 6).

@@ -169,3 +169,91 @@ fn a_seed_parts_from_seeds_when_it_has_become_one() {
     let dials = table.commands().iter().filter(|command| matches!(command, Command::Dial(_))).count();
     assert_eq!(dials, 0, "it needs nothing of us");
 }
+
+/// Who was told whether we want something of it.
+fn interest(commands: &[Command]) -> Vec<(u64, bool)> {
+    let told = commands.iter().filter_map(|command| match command {
+        Command::Tell(PeerKey(key), Order::Interested(is_interested)) => Some((*key, *is_interested)),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_swarm_that_wants_less_is_complete_and_one_that_wants_more_goes_on() {
+    let mut table = Table::new(&[0]);
+    let only_first = [Priority::Normal, Priority::Skip, Priority::Skip, Priority::Skip];
+    table.join(1, "203.0.113.5:1000", b'a', false);
+    let mut some = PieceSet::new(PIECES);
+    some.insert(1);
+    for event in [Event::Has(some), Event::Choked(false), Event::Room(8)] {
+        table.swarm.handle(PeerKey(1), event, table.now);
+    }
+    let commands = table.commands();
+    assert_eq!(interest(&commands), [(1, true)]);
+    assert!(commands.iter().any(|it| matches!(it, Command::Tell(_, Order::Request(_)))));
+    table.swarm.prioritize(&only_first, table.now);
+    assert!(table.swarm.is_complete());
+    let commands = table.commands();
+    assert!(commands.iter().any(|command| matches!(command, Command::Complete)));
+    assert_eq!(interest(&commands), [(1, false)]);
+    // What it gains meanwhile is not forgotten.
+    table.swarm.handle(PeerKey(1), Event::HasPiece(2), table.now);
+    table.swarm.prioritize(&only_first, table.now);
+    assert!(table.commands().is_empty(), "nothing has changed");
+    table.swarm.prioritize(&[Priority::Skip, Priority::Skip, Priority::High], table.now);
+    assert!(!table.swarm.is_complete());
+    let commands = table.commands();
+    assert_eq!(interest(&commands), [(1, true)]);
+    let requested = commands.iter().find_map(|command| match command {
+        Command::Tell(_, Order::Request(blocks)) => Some(blocks.iter().map(|block| block.piece).collect()),
+        _ => None,
+    });
+    assert_eq!(requested, Some(vec![2]), "it has no other that is wanted");
+    for piece in [2, 3] {
+        table.swarm.verified(piece, &[]);
+    }
+    assert!(table.swarm.is_complete());
+}
+
+#[test]
+fn a_seed_that_was_parted_from_is_dialled_at_once_when_more_is_wanted() {
+    let mut table = Table::new(&[0, 1, 2]);
+    table.swarm.prioritize(&[Priority::Skip; PIECES as usize], table.now);
+    table.swarm.found(["203.0.113.5:1000".parse().unwrap()], Source::Tracker, table.now);
+    table.join_seed(1, "203.0.113.5:1000", 4);
+    assert_eq!(table.partings(), [(1, Parting::Redundant)]);
+    table.swarm.gone(PeerKey(1), Ended::Normal, table.now);
+    assert!(table.commands().is_empty(), "it is of no use");
+    table.swarm.prioritize(&[], table.now);
+    assert!(table.commands().iter().any(|command| matches!(command, Command::Dial(_))));
+}
+
+#[test]
+fn what_is_here_as_a_whole_cannot_be_wanted_again() {
+    let mut table = Table::new(&[0, 1, 2, 3]);
+    table.swarm.prioritize(&[Priority::High; PIECES as usize], table.now);
+    assert!(table.swarm.is_complete() && table.swarm.is_resting());
+    table.join(1, "203.0.113.5:1000", b'a', false);
+    assert!(!table.swarm.is_resting());
+}
+
+#[test]
+fn slots_that_are_set_count_at_once() {
+    let mut table = Table::new(&[0, 1, 2, 3]);
+    for key in 1..=5 {
+        table.join(key, &format!("203.0.113.{key}:1000"), u8::try_from(key).unwrap(), false);
+        table.swarm.handle(PeerKey(key), Event::Interested(true), table.now);
+    }
+    let unchoked = |table: &Table| table.swarm.peers().filter(|(_, peer)| peer.is_unchoked).count();
+    assert_eq!(unchoked(&table), 5);
+    // Nobody is choked before it has had its time.
+    table.now += choker::MIN_UNCHOKED;
+    table.swarm.set_settings(Settings { seed_slots: Some(2), ..Settings::default() }, table.now);
+    assert_eq!(unchoked(&table), 2);
+    let meters =
+        table.commands().iter().filter(|it| matches!(it, Command::Tell(_, Order::Meter(true)))).count();
+    assert_eq!(meters, 5);
+    table.swarm.set_settings(Settings::default(), table.now);
+    assert_eq!(unchoked(&table), 5);
+}

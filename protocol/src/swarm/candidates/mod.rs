@@ -184,6 +184,15 @@ impl Candidates {
         self.attach(addr, entry);
     }
 
+    /// There is something to be had again: whoever was parted from, and answered when it was dialled last, need not be
+    /// waited for.
+    pub fn recall(&mut self, now: Instant) {
+        let is_parted = |entry: &Entry| entry.failures == 0 && matches!(entry.phase, Phase::Waiting(_));
+        let parted: Vec<_> =
+            self.known.iter().filter(|(_, entry)| is_parted(entry)).map(|(addr, _)| *addr).collect();
+        parted.into_iter().for_each(|addr| self.change(addr, |entry| entry.phase = Phase::Waiting(now)));
+    }
+
     /// Bans the host of `addr` with all its ports. Where many peers may share one address (loopback and private
     /// networks, RFC 6598), only this port of it is banned; an incoming connection from another port is then let in.
     pub fn ban(&mut self, addr: SocketAddr) {

@@ -183,6 +183,20 @@ impl Picker {
         }
     }
 
+    /// Sets how much each piece is wanted; those for which nothing is said are wanted as usual.
+    pub fn set_priorities(&mut self, priorities: &[Priority]) {
+        let priorities = priorities.iter().copied().chain(std::iter::repeat(Priority::Normal));
+        (0..self.geometry.piece_count()).zip(priorities).for_each(|(piece, it)| self.set_priority(piece, it));
+    }
+
+    /// Sets which piece to begin next.
+    pub fn set_order(&mut self, order: PieceOrder) {
+        self.order = order;
+        self.open.set_order(order);
+        let pieces: Vec<u32> = self.open.range(..).map(|(piece, _)| piece).collect();
+        pieces.into_iter().for_each(|piece| self.open.update(piece, self.buckets.priority(piece)));
+    }
+
     /// Counts what a new peer has. One that has everything counts as a seed, at no cost.
     pub fn peer_joined(&mut self, pieces: &PieceSet) {
         if pieces.is_full() {

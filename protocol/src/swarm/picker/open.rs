@@ -71,6 +71,11 @@ impl OpenPieces {
         Self { pieces: BTreeMap::new(), partial: BTreeSet::new(), stored: 0, order }
     }
 
+    /// Gives free blocks out in another order, from the next [`update`](Self::update) of each piece on.
+    pub(super) fn set_order(&mut self, order: PieceOrder) {
+        self.order = order;
+    }
+
     /// Blocks that are here and belong to wanted pieces that are not verified.
     pub(super) fn stored(&self) -> u32 {
         self.stored

@@ -243,3 +243,16 @@ fn suggestions_come_first_and_a_choked_peer_gets_only_allowed_pieces() {
     let choked = Ask { preferred: &[50], only: Some(&[42, 7, 99]), ..ask(BOB, &most, 9) };
     assert_eq!(pieces_picked(&mut picker, choked), [42, 7]);
 }
+
+#[test]
+fn another_order_counts_at_once_also_for_pieces_that_were_begun() {
+    let mut picker = picker(8, 4);
+    let all = PieceSet::full(8);
+    let piece = |number| set([number], 8);
+    picked(&mut picker, ask(ALICE, &piece(5), 3));
+    picked(&mut picker, ask(ALICE, &piece(2), 1));
+    picker.set_order(PieceOrder::Sequential);
+    assert_eq!(pieces_picked(&mut picker, ask(BOB, &all, 6)), [2, 5, 0]);
+    picker.set_priorities(&[Priority::Skip, Priority::High]);
+    assert_eq!(pieces_picked(&mut picker, ask(BOB, &all, 5)), [1, 3]);
+}
