@@ -1,6 +1,7 @@
 //! Wires the rooms together, one module for each command, and nothing else wires.
 
 mod create;
+mod engine;
 mod get;
 mod hashing;
 mod inspect;
@@ -21,7 +22,8 @@ use crate::args::{Args, Command};
 use log::Log;
 use terminal::printable;
 
-pub use server::{Company, Member, Server, ServerError};
+pub use engine::{Company, Engine, Member, Unloaded};
+pub use server::{Server, ServerError};
 
 /// Why a command failed: text for a person, from whatever room it came.
 type Failure = Box<dyn Error + Send + Sync>;

@@ -18,8 +18,9 @@ use crate::config::{SeedConfig, ServeConfig};
 use crate::storage::Torrent;
 use crate::sys::{interfaces, limits, listen, probe};
 
+use super::engine::{Company, Engine, Member};
 use super::report::Summary;
-use super::server::{Company, Member, Server};
+use super::server::Server;
 use super::source::{Ready, Source, check_distinct};
 use super::terminal::{self, StatusLine};
 use super::{Failure, write_line};
@@ -48,9 +49,7 @@ pub(super) fn run(args: SeedArgs) -> Result<ExitCode, Failure> {
     // From here on a signal ends the program in order.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (server, _notices) = Server::start(&serve)?;
-    let seeding: Result<Vec<Seeding>, Failure> =
-        ready.iter().map(|ready| Seeding::start(&server, ready, settings)).collect();
-    let seeding = seeding?;
+    let seeding = runtime.block_on(start_all(server.engine(), &ready, settings))?;
     let lines: Result<Vec<String>, Failure> =
         ready.iter().map(|ready| announcement(ready, &server, is_json)).collect();
     let lines = lines?;
@@ -84,13 +83,22 @@ struct Seeding {
     member: Member,
 }
 
+/// Adds all torrents to the server.
+async fn start_all(engine: &Engine, ready: &[Ready], settings: Settings) -> Result<Vec<Seeding>, Failure> {
+    let mut seeding = Vec::with_capacity(ready.len());
+    for ready in ready {
+        seeding.push(Seeding::start(engine, ready, settings).await?);
+    }
+    Ok(seeding)
+}
+
 impl Seeding {
-    fn start(server: &Server, ready: &Ready, settings: Settings) -> Result<Self, Failure> {
+    async fn start(engine: &Engine, ready: &Ready, settings: Settings) -> Result<Self, Failure> {
         let torrent = Arc::clone(&ready.torrent);
         let company = Company { tiers: ready.tiers.clone(), settings, ..Company::default() };
         // What is missing is not fetched: a seed never writes to its payload.
         let priorities = vec![Priority::Skip; torrent.info().geometry().piece_count() as usize];
-        let member = server.add(Arc::clone(&torrent), priorities, company)?;
+        let member = engine.add(Arc::clone(&torrent), priorities, company).await?;
         Ok(Self { torrent, member })
     }
 

@@ -4,29 +4,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
 use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Identity;
-use protocol::swarm::Settings;
 use protocol::swarm::candidates::Source;
-use protocol::swarm::picker::Priority;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use crate::bus::{Limits, MAX_REPORTS, Throttle};
-use crate::config::{RateLimits, ServeConfig};
-use crate::coordinator::{self, Addition, Beginning, Coordinator, Instruction, Notice, Parts, Standing};
-use crate::discovery::{
-    Discovery, DiscoveryError, FoundPeers, Handle, Settings as TrackerSettings, Stats, Tracked,
-};
+use crate::bus::MAX_REPORTS;
+use crate::config::ServeConfig;
+use crate::coordinator::{self, Coordinator, Instruction, Notice, Parts};
+use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as TrackerSettings};
+use crate::storage::Registry;
 use crate::storage::lane::Lanes;
 use crate::storage::write::{self, WRITE_CREDITS_KIB, Writer};
-use crate::storage::{Registry, Torrent};
 use crate::sys::listen::{self, ListenError, Listeners};
 use crate::worker::{self, Shared, Totals, Worker, WorkerError};
+
+use super::engine::{Engine, limits};
 
 /// How long the workers may take to stop before they are left to the end of the process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -34,19 +31,15 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
 const STOPPED_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the coordinator may take to hear the last of what was written.
 const COORDINATOR_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long the coordinator may take to take a torrent in.
-const ADD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Notices on their way to the command; more wait with the coordinator.
 const MAX_NOTICES: usize = 1_024;
 
 /// Workers that serve and fetch torrents.
 #[derive(Debug)]
 pub struct Server {
-    lanes: Arc<Lanes>,
-    writer: Option<Arc<Writer>>,
+    engine: Engine,
     coordinator: Coordinator,
     discovery: Discovery,
-    trackers: Handle,
     addresses: Vec<SocketAddr>,
     workers: Vec<Worker>,
     stop: watch::Sender<bool>,
@@ -54,28 +47,6 @@ pub struct Server {
 
 /// What the coordinator has to say to whoever started the server.
 pub(super) type Notices = mpsc::Receiver<Notice>;
-
-/// Where the peers of a torrent are, and how they are to be treated.
-#[derive(Debug, Default)]
-pub struct Company {
-    /// Announce URLs in tiers (BEP 12).
-    pub tiers: Vec<Vec<String>>,
-    /// Addresses that the user named.
-    pub peers: Vec<SocketAddr>,
-    /// What the user chose.
-    pub settings: Settings,
-    /// What this torrent alone may send and receive.
-    pub limits: RateLimits,
-}
-
-/// A torrent of the server.
-#[derive(Debug)]
-pub struct Member {
-    /// How it stands, as it changes.
-    pub standing: watch::Receiver<Standing>,
-    /// What trackers are told of it, to be kept true by whoever has it.
-    pub stats: Arc<Stats>,
-}
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +75,8 @@ pub enum ServerError {
         info_hash: InfoHash,
     },
     /// The coordinator takes nothing any more: our own mistake.
-    #[error("the coordinator has ended, or is far behind")]
-    Deaf,
+    #[error("the coordinator has ended")]
+    Ended,
 }
 
 impl Server {
@@ -152,99 +123,26 @@ impl Server {
             our_id: ours.peer_id,
             reports: to_coordinator,
             dials: workers.iter().map(|worker| worker.dials.clone()).collect(),
-            registry,
+            registry: Arc::clone(&registry),
             limits,
             notices,
             instructions,
         };
-        let coordinator = Coordinator::start(parts, instruct).map_err(ServerError::Coordinator)?;
+        let coordinator = Coordinator::start(parts, instruct.clone()).map_err(ServerError::Coordinator)?;
         let trackers = discovery.handle();
-        let server = Self { lanes, writer, coordinator, discovery, trackers, addresses, workers, stop };
+        let engine = Engine { registry, lanes, writer, instructions: instruct, trackers };
+        let server = Self { engine, coordinator, discovery, addresses, workers, stop };
         Ok((server, to_command))
     }
 
-    /// Adds a torrent whose metadata is here. `priorities` has one for each piece, or is empty.
-    ///
-    /// # Errors
-    /// When it is here already, or a storage thread cannot be started.
-    pub fn add(
-        &self,
-        torrent: Arc<Torrent>,
-        priorities: Vec<Priority>,
-        company: Company,
-    ) -> Result<Member, ServerError> {
-        let (info_hash, name) = (torrent.info_hash(), torrent.info().name().to_owned());
-        self.lanes.add(&torrent).map_err(ServerError::Storage)?;
-        let stats = Arc::new(Stats::default());
-        stats.left.store(torrent.missing_bytes(|_| true), Ordering::Relaxed);
-        self.enroll(info_hash, name, company, stats, Some(Beginning { torrent, priorities }))
-    }
-
-    /// Adds a torrent of which only the info-hash is known. Answer its [`Notice::Metadata`] with [`Server::begin`].
-    ///
-    /// # Errors
-    /// When it is here already.
-    pub fn add_awaited(&self, info_hash: InfoHash, company: Company) -> Result<Member, ServerError> {
-        self.enroll(info_hash, "a magnet link".to_owned(), company, Arc::default(), None)
-    }
-
-    /// The metadata of an awaited torrent is here, and its files are ready.
-    ///
-    /// # Errors
-    /// When a storage thread cannot be started.
-    pub fn begin(&self, torrent: Arc<Torrent>, priorities: Vec<Priority>) -> Result<(), ServerError> {
-        self.lanes.add(&torrent).map_err(ServerError::Storage)?;
-        self.instruct(Instruction::Begin(Beginning { torrent, priorities }))
-    }
-
-    fn enroll(
-        &self,
-        info_hash: InfoHash,
-        name: String,
-        company: Company,
-        stats: Arc<Stats>,
-        beginning: Option<Beginning>,
-    ) -> Result<Member, ServerError> {
-        let Company { tiers, peers, settings, limits: of_torrent } = company;
-        let (standing, is_standing) = watch::channel(Standing::default());
-        let limits = Arc::new(limits(of_torrent));
-        let (is_added, added) = bounded(1);
-        let addition = Addition { info_hash, settings, limits, standing, beginning, is_added };
-        self.instruct(Instruction::Add(addition))?;
-        // The coordinator never waits for long, and neither does this.
-        match added.recv_timeout(ADD_TIMEOUT) {
-            Ok(true) => {}
-            Ok(false) => return Err(ServerError::Twice { name, info_hash }),
-            Err(_) => return Err(ServerError::Deaf),
-        }
-        self.instruct(Instruction::Found { info_hash, addresses: peers, source: Source::User })?;
-        self.trackers.add(Tracked { info_hash, tiers, stats: Arc::clone(&stats) });
-        Ok(Member { standing: is_standing, stats })
-    }
-
-    fn instruct(&self, instruction: Instruction) -> Result<(), ServerError> {
-        let sent = self.coordinator.instructions().try_send(instruction);
-        sent.map_err(|_| ServerError::Deaf)
+    /// What can be asked of it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The addresses that are listened on, with real ports.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
-    }
-
-    /// Who fetches payload from disk.
-    pub fn lanes(&self) -> &Arc<Lanes> {
-        &self.lanes
-    }
-
-    /// Who writes what is downloaded, if anything is.
-    pub fn writer(&self) -> Option<&Arc<Writer>> {
-        self.writer.as_ref()
-    }
-
-    /// Who asks trackers.
-    pub fn trackers(&self) -> &Handle {
-        &self.trackers
     }
 
     /// What has been done so far.
@@ -255,14 +153,14 @@ impl Server {
     /// Whether a worker, the writer or the coordinator has ended on its own, which is a mistake of ours.
     pub fn has_lost_a_thread(&self) -> bool {
         self.workers.iter().any(|worker| worker.thread.is_finished())
-            || self.writer.as_ref().is_some_and(|writer| writer.is_lost())
+            || self.engine.writer.as_ref().is_some_and(|writer| writer.is_lost())
             || self.coordinator.is_lost()
     }
 
     /// Ends all connections, writes what is whole, tells trackers that we go, and tells what was done. Returns in
     /// bounded time, whatever a peer, a disk or a tracker does.
     pub fn stop(self) -> Totals {
-        let Self { writer, coordinator, discovery, workers, stop, .. } = self;
+        let Self { engine, coordinator, discovery, workers, stop, .. } = self;
         stop.send_replace(true);
         let deadline = Instant::now() + STOP_TIMEOUT;
         let counters: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
@@ -278,19 +176,10 @@ impl Server {
                 }
             }
             // In this order: what workers have received is written, and what was written counts.
-            writer.inspect(|writer| writer.stop());
+            engine.writer.inspect(|writer| writer.stop());
             coordinator.stop(COORDINATOR_TIMEOUT);
         });
         counters.iter().map(|counters| counters.totals()).sum()
-    }
-}
-
-/// The limits of both directions.
-fn limits(rates: RateLimits) -> Limits {
-    let now = Instant::now();
-    Limits {
-        upload: Throttle::new(rates.upload_bytes_per_s, now),
-        download: Throttle::new(rates.download_bytes_per_s, now),
     }
 }
 

@@ -62,6 +62,13 @@ pub enum Report {
         /// How.
         ended: Ended,
     },
+    /// A peer came for a torrent that can be loaded, and waits for it.
+    Wanted {
+        /// The torrent.
+        info_hash: InfoHash,
+        /// Rung when it is worth looking again; an order to close turns the peer away.
+        mailbox: Arc<Mailbox>,
+    },
     /// An address that was dialled did not become a connection.
     NotJoined {
         /// The torrent it was dialled for.

@@ -54,13 +54,59 @@ impl Default for Throttle {
     }
 }
 
+impl Limits {
+    /// Limits of so many bytes a second, where there are any.
+    pub fn new(upload_bytes_per_s: Option<u64>, download_bytes_per_s: Option<u64>, now: Instant) -> Self {
+        Self {
+            upload: Throttle::new(upload_bytes_per_s, now),
+            download: Throttle::new(download_bytes_per_s, now),
+        }
+    }
+
+    /// Sets other limits; see [`Throttle::set_rate`].
+    pub fn set(&self, upload_bytes_per_s: Option<u64>, download_bytes_per_s: Option<u64>, now: Instant) {
+        self.upload.set_rate(upload_bytes_per_s, now);
+        self.download.set_rate(download_bytes_per_s, now);
+    }
+
+    /// Whether there is any limit.
+    pub fn are_set(&self) -> bool {
+        [&self.upload, &self.download].iter().any(|throttle| throttle.rate_bytes_per_s().is_some())
+    }
+
+    /// Adds the tokens of the time since the last refill.
+    pub fn refill(&self, now: Instant) {
+        self.upload.refill(now);
+        self.download.refill(now);
+    }
+}
+
 impl Throttle {
     /// A limit of so many bytes a second, or none.
     pub fn new(rate_bytes_per_s: Option<u64>, now: Instant) -> Self {
         Self {
-            rate_bytes_per_s: AtomicU64::new(rate_bytes_per_s.map_or(0, |rate| rate.max(1))),
+            rate_bytes_per_s: AtomicU64::new(stored(rate_bytes_per_s)),
             tokens: Semaphore::new(0),
             refill: Mutex::new(Refill { at: now, remainder: 0 }),
+        }
+    }
+
+    /// Sets another limit, or none. Who waits under the old one goes on under the new one, in turn.
+    pub fn set_rate(&self, rate_bytes_per_s: Option<u64>, now: Instant) {
+        // What was earned until now was earned at the old rate.
+        self.refill(now);
+        let mut refill = self.refill.lock().unwrap_or_else(PoisonError::into_inner);
+        *refill = Refill { at: now, remainder: 0 };
+        self.rate_bytes_per_s.store(stored(rate_bytes_per_s), Ordering::Relaxed);
+        let available = self.tokens.available_permits();
+        match rate_bytes_per_s {
+            Some(_) => {
+                // What is left of no limit, or of a higher one.
+                let room = usize::try_from(burst(stored(rate_bytes_per_s))).unwrap_or(usize::MAX);
+                self.tokens.forget_permits(available.saturating_sub(room));
+            }
+            // Enough for all who wait.
+            None => self.tokens.add_permits((Semaphore::MAX_PERMITS / 2).saturating_sub(available)),
         }
     }
 
@@ -120,6 +166,11 @@ impl Throttle {
 
 const NANOS_PER_S: u128 = 1_000_000_000;
 
+/// A limit as it is stored: 0 for none, so at least a byte a second.
+fn stored(rate_bytes_per_s: Option<u64>) -> u64 {
+    rate_bytes_per_s.map_or(0, |rate| rate.max(1))
+}
+
 /// What the bucket of a limit holds.
 fn burst(rate_bytes_per_s: u64) -> u64 {
     (rate_bytes_per_s / BURST_PER_S).max(MIN_BURST).min(u64::from(u32::MAX >> 4))
@@ -176,6 +227,24 @@ mod tests {
         assert!(!poll(second.as_mut()), "the first has not had its turn");
         throttle.refill(start + Duration::from_millis(250));
         assert!(poll(first.as_mut()) && poll(second.as_mut()));
+    }
+
+    #[test]
+    fn a_limit_that_is_lifted_lets_all_go_who_wait_and_a_new_one_counts() {
+        let start = Instant::now();
+        let throttle = Throttle::new(Some(100_000), start);
+        let mut waiting: Vec<_> = (0..50).map(|_| Box::pin(throttle.take(MAX_TURN as usize))).collect();
+        assert!(!waiting.iter_mut().any(|take| poll(take.as_mut())));
+        throttle.set_rate(None, start);
+        // Whoever takes in portions comes again for the next.
+        assert!(waiting.iter_mut().all(|take| poll(take.as_mut())));
+        assert_eq!(throttle.turn(), None);
+        throttle.set_rate(Some(1_000_000), start);
+        let burst = usize::try_from(burst(1_000_000)).unwrap();
+        assert!(throttle.available() <= burst, "nothing is left of the time without a limit");
+        assert!(!poll(pin!(throttle.take(burst + 1))));
+        throttle.set_rate(Some(100), start);
+        assert!(throttle.available() as u64 <= MIN_BURST);
     }
 
     #[test]

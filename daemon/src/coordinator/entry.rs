@@ -1,15 +1,18 @@
 //! One torrent of the coordinator: its swarm, and who is to hear of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use protocol::control::PeerRow;
 use protocol::id::{InfoHash, PeerId};
-use protocol::swarm::Swarm;
+use protocol::swarm::{Settings, Swarm};
 use tokio::sync::watch;
 
 use crate::bus::Limits;
+use crate::storage::Torrent;
 use crate::storage::write::Report;
 
-use super::{Addition, Beginning, Notice, Standing};
+use super::{Beginning, Notice, Standing, peers};
 
 /// A torrent.
 #[derive(Debug)]
@@ -17,19 +20,25 @@ pub(super) struct Entry {
     pub(super) swarm: Swarm,
     pub(super) limits: Arc<Limits>,
     standing: watch::Sender<Standing>,
-    piece_count: u32,
+    /// The torrent, once its metadata is here.
+    pub(super) torrent: Option<Arc<Torrent>>,
 }
 
 impl Entry {
-    pub(super) fn new(our_id: PeerId, addition: Addition) -> Self {
-        let Addition { info_hash, settings, limits, standing, .. } = addition;
+    pub(super) fn new(
+        info_hash: InfoHash,
+        our_id: PeerId,
+        settings: Settings,
+        limits: Arc<Limits>,
+        standing: watch::Sender<Standing>,
+    ) -> Self {
         let swarm = Swarm::new(info_hash, our_id, settings, rand::random());
-        Self { swarm, limits, standing, piece_count: u32::MAX }
+        Self { swarm, limits, standing, torrent: None }
     }
 
     /// The torrent's metadata is here.
     pub(super) fn begin(&mut self, beginning: &Beginning) {
-        self.piece_count = beginning.torrent.info().geometry().piece_count();
+        self.torrent = Some(Arc::clone(&beginning.torrent));
         self.swarm.begin(beginning.torrent.view(), &beginning.priorities);
     }
 
@@ -59,13 +68,26 @@ impl Entry {
         }
     }
 
+    fn piece_count(&self) -> Option<u32> {
+        self.torrent.as_ref().map(|torrent| torrent.info().geometry().piece_count())
+    }
+
+    /// Its peers, for people.
+    pub(super) fn peers(&self, now: Instant) -> Vec<PeerRow> {
+        peers::rows(&self.swarm, self.piece_count(), now)
+    }
+
     /// Publishes how the torrent stands, if that has changed.
     pub(super) fn publish(&self) {
         let swarm = &self.swarm;
-        let seeds = swarm.peers().filter(|(_, peer)| peer.have_count() >= self.piece_count).count();
+        let piece_count = self.piece_count().unwrap_or(u32::MAX);
+        let seeds = swarm.peers().filter(|(_, peer)| peer.have_count() >= piece_count).count();
         let standing = Standing {
             peers: swarm.peers().count(),
             seeds,
+            dials: swarm.dial_count(),
+            candidates: swarm.candidate_count(),
+            is_complete: swarm.is_complete(),
             is_disk_full: swarm.is_paused(),
             tally: swarm.tally(),
         };

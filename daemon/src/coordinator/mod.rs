@@ -4,7 +4,11 @@
 //! is told by [`Notice`]s.
 
 mod entry;
+mod instruct;
+mod instruction;
+mod peers;
 mod run;
+mod waiting;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,67 +16,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Parting;
+use protocol::swarm::Tally;
 use protocol::swarm::candidates::Source;
-use protocol::swarm::picker::Priority;
-use protocol::swarm::{Settings, Tally};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::bus::{Dial, Limits, Report};
-use crate::storage::{Registry, Torrent, write};
+use crate::storage::Registry;
+
+pub use instruction::{Addition, Beginning, Instruction, Removal, Removed, Request};
 
 /// Instructions on their way to the coordinator. Storage waits when it is ahead by more.
 const MAX_INSTRUCTIONS: usize = 4_096;
-
-/// What the coordinator is told, by others than workers.
-#[derive(Debug)]
-pub enum Instruction {
-    /// A torrent that is to have a swarm.
-    Add(Addition),
-    /// The metadata of a torrent is here and its files are ready.
-    Begin(Beginning),
-    /// Addresses where peers of a torrent may be.
-    Found {
-        /// The torrent.
-        info_hash: InfoHash,
-        /// The addresses.
-        addresses: Vec<SocketAddr>,
-        /// Who named them.
-        source: Source,
-    },
-    /// What became of blocks that were downloaded.
-    Stored(InfoHash, write::Report),
-    /// End, when all that was said before is done; the sender is dropped then.
-    Stop(Sender<()>),
-}
-
-/// A torrent that is to have a swarm.
-#[derive(Debug)]
-pub struct Addition {
-    /// Which.
-    pub info_hash: InfoHash,
-    /// What the user chose.
-    pub settings: Settings,
-    /// What it may send and receive.
-    pub limits: Arc<Limits>,
-    /// Where its standing is published.
-    pub standing: watch::Sender<Standing>,
-    /// The torrent itself, where its metadata is here.
-    pub beginning: Option<Beginning>,
-    /// Told when peers that come for it are let in: whether it is new.
-    pub is_added: Sender<bool>,
-}
-
-/// A torrent whose pieces can be fetched and served.
-#[derive(Debug)]
-pub struct Beginning {
-    /// The torrent.
-    pub torrent: Arc<Torrent>,
-    /// How much each piece is wanted; empty where all are wanted alike.
-    pub priorities: Vec<Priority>,
-}
 
 /// How a torrent stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,6 +38,12 @@ pub struct Standing {
     pub peers: usize,
     /// Of these, peers that have everything.
     pub seeds: usize,
+    /// Connections that are being made.
+    pub dials: usize,
+    /// Addresses that are known to be peers, or said to be.
+    pub candidates: usize,
+    /// Whether all that is wanted is here.
+    pub is_complete: bool,
     /// Whether the disk has no room.
     pub is_disk_full: bool,
     /// What the swarm has counted.
@@ -90,6 +53,18 @@ pub struct Standing {
 /// What whoever started the coordinator must know or do.
 #[derive(Debug)]
 pub enum Notice {
+    /// Peers came for a torrent that can be loaded, and wait: to be answered with [`Instruction::Add`] or, where it cannot
+    /// be, with [`Instruction::Remove`]. Said once, until it is answered or they have gone.
+    Wanted(InfoHash),
+    /// Addresses were found where peers of a torrent may be that can be loaded. Nothing is kept of them here.
+    Found {
+        /// The torrent.
+        info_hash: InfoHash,
+        /// The addresses.
+        addresses: Vec<SocketAddr>,
+        /// Who named them.
+        source: Source,
+    },
     /// The trackers should name more peers of this torrent.
     NeedPeers(InfoHash),
     /// The raw `info` dictionary of a torrent, to be answered with [`Instruction::Begin`].

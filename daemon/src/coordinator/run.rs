@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::id::InfoHash;
+use protocol::peer::{Order, Parting};
 use protocol::swarm::{Command, PeerKey, TICK};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::bus::throttle::REFILL_INTERVAL;
-use crate::bus::{Dial, Limits, Mailbox, Report};
+use crate::bus::{Dial, Mailbox, Report};
+use crate::storage::Lookup;
 
 use super::entry::Entry;
-use super::{Addition, Beginning, Instruction, Notice, Parts};
+use super::waiting::Waiting;
+use super::{Instruction, Notice, Parts};
 
 /// Reports, or instructions, that are taken at a time, before orders go out.
 const MAX_BATCH: usize = 256;
@@ -22,20 +25,30 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A connection that has joined a swarm.
 #[derive(Debug)]
-struct Member {
+pub(super) struct Member {
     info_hash: InfoHash,
-    mailbox: Arc<Mailbox>,
+    pub(super) mailbox: Arc<Mailbox>,
+    /// Where its torrent was removed: dropped with the last of those who belonged to it, which whoever had it removed
+    /// waits for.
+    pub(super) leaving: Option<Arc<oneshot::Sender<()>>>,
 }
 
 /// The coordinator, on its thread.
-struct Loop {
-    parts: Parts,
-    torrents: HashMap<InfoHash, Entry>,
-    members: HashMap<PeerKey, Member>,
+pub(super) struct Loop {
+    pub(super) parts: Parts,
+    pub(super) torrents: HashMap<InfoHash, Entry>,
+    pub(super) members: HashMap<PeerKey, Member>,
+    pub(super) waiting: Waiting,
     /// Torrents to which something has happened since orders last went out.
-    changed: HashSet<InfoHash>,
+    pub(super) changed: HashSet<InfoHash>,
+    /// Torrents for which time is to pass: those that do not rest.
+    pub(super) awake: HashSet<InfoHash>,
+    /// Of these, those with limits of rate.
+    pub(super) limited: HashSet<InfoHash>,
+    /// Torrents that may stand differently from what was last published.
+    pub(super) unpublished: HashSet<InfoHash>,
     /// Notices that had no room.
-    notices: VecDeque<Notice>,
+    pub(super) notices: VecDeque<Notice>,
     /// The worker that dials next.
     next_worker: usize,
 }
@@ -49,20 +62,25 @@ pub(super) async fn run(parts: Parts) {
         parts,
         torrents: HashMap::new(),
         members: HashMap::new(),
+        waiting: Waiting::default(),
         changed: HashSet::new(),
+        awake: HashSet::new(),
+        limited: HashSet::new(),
+        unpublished: HashSet::new(),
         notices: VecDeque::new(),
         next_worker: 0,
     };
     let (mut reports, mut instructions) = (Vec::new(), Vec::new());
     let mut has_workers = true;
     loop {
-        let is_limited = state.is_limited();
-        let has_torrents = !state.torrents.is_empty();
+        // No timer runs that nobody needs: with all torrents at rest this thread sleeps.
+        let is_limited = state.parts.limits.are_set() || !state.limited.is_empty();
         tokio::select! {
             count = state.parts.reports.recv_many(&mut reports, MAX_BATCH), if has_workers => has_workers = count > 0,
             count = state.parts.instructions.recv_many(&mut instructions, MAX_BATCH) => if count == 0 { return },
-            _ = ticks.tick(), if has_torrents => state.tick(),
-            _ = publications.tick(), if has_torrents => state.publish(),
+            Ok(()) = has_room(&state.parts.notices), if !state.notices.is_empty() => {}
+            _ = ticks.tick(), if !state.awake.is_empty() => state.tick(),
+            _ = publications.tick(), if !state.unpublished.is_empty() => state.publish(),
             _ = refills.tick(), if is_limited => state.refill(),
         }
         let now = Instant::now();
@@ -81,6 +99,11 @@ pub(super) async fn run(parts: Parts) {
     }
 }
 
+/// Waits until whoever hears notices takes another.
+async fn has_room(notices: &mpsc::Sender<Notice>) -> Result<(), mpsc::error::SendError<()>> {
+    notices.reserve().await.map(drop)
+}
+
 fn interval(period: Duration) -> tokio::time::Interval {
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -92,9 +115,13 @@ impl Loop {
     fn report(&mut self, report: Report, now: Instant) {
         match report {
             Report::Joined { info_hash, joined, mailbox } => {
-                let Some(entry) = self.torrents.get_mut(&info_hash) else { return };
+                let Some(entry) = self.torrents.get_mut(&info_hash) else {
+                    // Removed while the handshakes were under way.
+                    mailbox.post(Order::Close(Parting::Stopped));
+                    return mailbox.ring();
+                };
                 mailbox.set_limits(Arc::clone(&entry.limits));
-                self.members.insert(joined.key, Member { info_hash, mailbox });
+                self.members.insert(joined.key, Member { info_hash, mailbox, leaving: None });
                 entry.swarm.joined(joined, now);
                 self.changed.insert(info_hash);
             }
@@ -110,6 +137,15 @@ impl Loop {
                 }
                 self.members.remove(&key);
             }
+            Report::Wanted { info_hash, mailbox } => match self.parts.registry.find(&info_hash) {
+                Lookup::Known => {
+                    if self.waiting.add(info_hash, mailbox, now) {
+                        self.notices.push_back(Notice::Wanted(info_hash));
+                    }
+                }
+                // It was loaded, or removed, while this was on its way.
+                _ => mailbox.ring(),
+            },
             Report::NotJoined { info_hash, address, is_ourselves } => {
                 if let Some(entry) = self.torrents.get_mut(&info_hash) {
                     entry.swarm.not_joined(address, is_ourselves, now);
@@ -119,63 +155,10 @@ impl Loop {
         }
     }
 
-    /// The torrent of a connection.
+    /// The torrent of a connection, while it belongs to one.
     fn entry_of(&mut self, key: PeerKey) -> Option<(InfoHash, &mut Entry)> {
-        let info_hash = self.members.get(&key)?.info_hash;
+        let info_hash = self.members.get(&key).filter(|member| member.leaving.is_none())?.info_hash;
         self.torrents.get_mut(&info_hash).map(|entry| (info_hash, entry))
-    }
-
-    /// Takes in what others have to say.
-    fn instruct(&mut self, instruction: Instruction, now: Instant) {
-        let info_hash = match instruction {
-            Instruction::Add(addition) => {
-                let info_hash = addition.info_hash;
-                self.add(addition);
-                info_hash
-            }
-            Instruction::Begin(beginning) => {
-                let info_hash = beginning.torrent.info_hash();
-                self.begin(&beginning);
-                info_hash
-            }
-            Instruction::Found { info_hash, addresses, source } => {
-                let Some(entry) = self.torrents.get_mut(&info_hash) else { return };
-                entry.swarm.found(addresses, source, now);
-                info_hash
-            }
-            Instruction::Stored(info_hash, report) => {
-                let Some(entry) = self.torrents.get_mut(&info_hash) else { return };
-                self.notices.extend(entry.stored(info_hash, report));
-                info_hash
-            }
-            // Ends the loop before it comes to this.
-            Instruction::Stop(_) => return,
-        };
-        self.changed.insert(info_hash);
-    }
-
-    /// Adds a torrent, and then has peers that come for it let in.
-    fn add(&mut self, mut addition: Addition) {
-        let (info_hash, is_added) = (addition.info_hash, addition.is_added.clone());
-        let is_new = !self.torrents.contains_key(&info_hash);
-        if is_new {
-            let beginning = addition.beginning.take();
-            self.torrents.insert(info_hash, Entry::new(self.parts.our_id, addition));
-            match beginning {
-                Some(beginning) => self.begin(&beginning),
-                None => self.parts.registry.add_awaited(info_hash),
-            }
-        }
-        // Whoever asked may have gone.
-        let _ = is_added.try_send(is_new);
-    }
-
-    /// Lets peers in who come for a torrent, and has it fetched.
-    fn begin(&mut self, beginning: &Beginning) {
-        let Some(entry) = self.torrents.get_mut(&beginning.torrent.info_hash()) else { return };
-        // Connections look it up when they are told to begin.
-        self.parts.registry.add(Arc::clone(&beginning.torrent));
-        entry.begin(beginning);
     }
 
     /// Carries out what the swarms have decided, and wakes each connection once.
@@ -208,6 +191,7 @@ impl Loop {
             }
         }
         to_ring.values().for_each(|mailbox| mailbox.ring());
+        changed.iter().for_each(|info_hash| self.set_awake(*info_hash));
         if !self.notices.is_empty() {
             // Whoever hears of something finds the standing that goes with it.
             changed.iter().filter_map(|it| self.torrents.get(it)).for_each(Entry::publish);
@@ -224,30 +208,40 @@ impl Loop {
         }
     }
 
+    /// Notes what time is to do to a torrent that something has happened to.
+    fn set_awake(&mut self, info_hash: InfoHash) {
+        let Some(entry) = self.torrents.get(&info_hash) else { return };
+        let is_awake = !entry.swarm.is_resting();
+        set(&mut self.awake, info_hash, is_awake);
+        set(&mut self.limited, info_hash, is_awake && entry.limits.are_set());
+        self.unpublished.insert(info_hash);
+    }
+
     fn tick(&mut self) {
         let now = Instant::now();
-        self.torrents.values_mut().for_each(|entry| entry.swarm.tick(now));
-        self.changed.extend(self.torrents.keys());
+        for info_hash in &self.awake {
+            self.torrents.get_mut(info_hash).into_iter().for_each(|entry| entry.swarm.tick(now));
+        }
+        self.changed.extend(&self.awake);
     }
 
     fn publish(&mut self) {
-        self.torrents.values().for_each(Entry::publish);
-    }
-
-    fn is_limited(&self) -> bool {
-        self.limits().any(|limits| [&limits.upload, &limits.download].iter().any(|it| it.turn().is_some()))
+        let unpublished = std::mem::take(&mut self.unpublished);
+        unpublished.iter().filter_map(|it| self.torrents.get(it)).for_each(Entry::publish);
     }
 
     fn refill(&mut self) {
         let now = Instant::now();
-        for limits in self.limits() {
-            limits.upload.refill(now);
-            limits.download.refill(now);
-        }
+        self.parts.limits.refill(now);
+        let limited = self.limited.iter().filter_map(|it| self.torrents.get(it));
+        limited.for_each(|entry| entry.limits.refill(now));
     }
+}
 
-    /// The limits of all torrents, and of each.
-    fn limits(&self) -> impl Iterator<Item = &Arc<Limits>> {
-        std::iter::once(&self.parts.limits).chain(self.torrents.values().map(|entry| &entry.limits))
+fn set(torrents: &mut HashSet<InfoHash>, info_hash: InfoHash, is_in: bool) {
+    if is_in {
+        torrents.insert(info_hash);
+    } else {
+        torrents.remove(&info_hash);
     }
 }

@@ -128,6 +128,13 @@ impl Lanes {
         }
     }
 
+    /// Closes the files of `torrent`, which was withdrawn; those that somebody still sends from a little later. Unmaps: not
+    /// for ring threads.
+    pub fn forget(&self, torrent: &Torrent) {
+        torrent.payload_files().for_each(|payload| self.shared.files.close(payload));
+        self.shared.files.has_room();
+    }
+
     /// Whether nothing that is mapped has changed since it was lent, as far as the kernel knows now. If it has, what
     /// was lent must be fetched anew before it is sent. For ring threads: it neither waits nor locks.
     pub fn is_quiet(&self) -> bool {

@@ -26,5 +26,5 @@ pub mod window;
 pub mod write;
 
 pub use lease::Lease;
-pub use registry::{Lookup, Registry};
+pub use registry::{Leave, Lookup, Registry};
 pub use torrent::{Lent, Torrent, TorrentError};

@@ -83,8 +83,8 @@ impl OpenFiles {
         let Some(opened) = self.map(torrent, payload)? else { return Ok(None) };
         let opened = Arc::new(opened);
         let mut state = self.lock();
-        if opened.watching.is_some() != payload.is_settled() {
-            // Settled meanwhile: to be opened anew by whoever asks next.
+        if opened.watching.is_some() != payload.is_settled() || torrent.error().is_some() {
+            // Settled meanwhile, to be opened anew by whoever asks next; or stopped, and nobody is to ask.
             return Ok(None);
         }
         if let Some(opened_meanwhile) = payload.opened.load_full() {
@@ -104,7 +104,7 @@ impl OpenFiles {
     }
 
     /// Closes what nobody sends from any more; whether another file may be opened then.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let mut state = self.lock();
         let (held, free): (Vec<_>, Vec<_>) =
             state.retired.drain(..).partition(|file| Arc::strong_count(file) > 1);
@@ -185,6 +185,19 @@ mod tests {
         open.open(&torrent, &payload[0]).unwrap();
         assert_eq!(is_open(), [true, false, true]);
         assert_eq!(open.count(), 3, "b is retired");
+    }
+
+    #[test]
+    fn the_files_of_a_torrent_that_was_taken_away_are_not_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (torrent, payload) = files(folder.path(), &["a"]);
+        let open = OpenFiles::new(2, Watch::start().ok());
+        assert!(open.open(&torrent, &payload[0]).unwrap().is_some());
+        torrent.withdraw();
+        open.close(&payload[0]);
+        assert!(open.open(&torrent, &payload[0]).unwrap().is_none());
+        assert!(open.has_room());
+        assert_eq!(open.count(), 0, "and what was open is closed");
     }
 
     #[test]

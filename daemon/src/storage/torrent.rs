@@ -40,6 +40,9 @@ pub enum TorrentError {
     /// What was downloaded cannot be stored.
     #[error(transparent)]
     Unwritable(Arc<WriteError>),
+    /// It was taken away.
+    #[error("the torrent was taken away")]
+    Withdrawn,
     /// A block was asked for that lies in a file that is not there: our own mistake.
     #[error("file {0} of the torrent is not on disk")]
     NoFile(usize),
@@ -121,6 +124,11 @@ impl Torrent {
     /// Stops serving because the kernel found bytes missing that were lent, twice, and no file shows why.
     pub fn fail_sending(&self) {
         self.fail(TorrentError::Unsendable);
+    }
+
+    /// Stops serving because the torrent goes: whoever still has it sends, fetches and writes nothing more of it.
+    pub fn withdraw(&self) {
+        let _ = self.error.set(TorrentError::Withdrawn);
     }
 
     /// The files that are on disk.

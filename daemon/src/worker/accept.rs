@@ -22,6 +22,7 @@ pub(super) async fn run(context: Rc<Context>, listener: TcpListener) {
             // The place is taken before the task runs, so that a burst cannot overshoot.
             Ok((socket, address)) => match context.places.take() {
                 Some(place) => {
+                    context.counters.add_accepted();
                     let connection = context.connect(socket, address, Origin::Accepted);
                     let context = Rc::clone(&context);
                     tokio_uring::spawn(async move {
@@ -30,7 +31,8 @@ pub(super) async fn run(context: Rc<Context>, listener: TcpListener) {
                     });
                 }
                 None => {
-                    tracing::debug!(peer = %address, "turned away: there are as many connections as allowed")
+                    context.counters.add_refused();
+                    tracing::debug!(peer = %address, "turned away: there are as many connections as allowed");
                 }
             },
             Err(error) if context.is_stopping.get() => {
@@ -72,6 +74,7 @@ struct Listed<'a> {
 impl<'a> Listed<'a> {
     fn new(context: &'a Context, connection: &Rc<Connection>) -> Self {
         let key = context.connections.borrow_mut().insert(Rc::clone(connection));
+        context.clock.wake();
         context.counters.set_connections(context.connections.borrow().len());
         Self { context, key }
     }

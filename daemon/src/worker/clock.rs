@@ -1,36 +1,60 @@
 //! The clock of a worker: a timer that its ring reads, so that a thread which serves makes ring and poll calls only.
-//! tokio's own timer would write to an eventfd each time.
+//! tokio's own timer would write to an eventfd each time. It rests while there is nothing that time could end.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-/// A timer that can be read once for each interval.
+/// A timer that can be read once for each interval while it runs.
 #[derive(Debug)]
-pub(super) struct Clock(TimerFd);
+pub(super) struct Clock {
+    timer: TimerFd,
+    interval: Duration,
+    is_running: Cell<bool>,
+}
 
 impl Clock {
-    /// A clock that ticks every `interval`.
+    /// A clock that ticks every `interval`, once it is woken.
     ///
     /// # Errors
     /// When the kernel has no timer for us.
-    pub(super) fn start(interval: Duration) -> io::Result<Self> {
+    pub(super) fn new(interval: Duration) -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
-        timer.set(Expiration::Interval(interval.into()), TimerSetTimeFlags::empty())?;
-        Ok(Self(timer))
+        Ok(Self { timer, interval, is_running: Cell::new(false) })
+    }
+
+    /// Has it tick, if it rests. A read that waits is served by the next tick.
+    pub(super) fn wake(&self) {
+        if !self.is_running.replace(true) {
+            self.set(Expiration::Interval(self.interval.into()));
+        }
+    }
+
+    /// Has it tick no more until it is woken.
+    pub(super) fn rest(&self) {
+        if self.is_running.replace(false) {
+            // As far as the kernel is concerned; one that fails would tick on, which does no harm.
+            let _ = self.timer.unset();
+        }
     }
 
     /// Ends a read that is under way, as far as the kernel lets us.
     pub(super) fn end(&self) {
-        let at_once = Expiration::OneShot(Duration::from_nanos(1).into());
-        let _ = self.0.set(at_once, TimerSetTimeFlags::empty());
+        self.set(Expiration::OneShot(Duration::from_nanos(1).into()));
+    }
+
+    fn set(&self, expiration: Expiration) {
+        if let Err(error) = self.timer.set(expiration, TimerSetTimeFlags::empty()) {
+            tracing::error!("a worker cannot set its clock: {error}");
+        }
     }
 }
 
 impl AsRawFd for Clock {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+        self.timer.as_fd().as_raw_fd()
     }
 }

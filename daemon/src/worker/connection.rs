@@ -52,6 +52,17 @@ pub(super) enum Origin {
     Dialled(InfoHash),
 }
 
+/// How far the search for a connection's torrent has come, when it is known and not loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// There is nothing to wait for.
+    Over,
+    /// The coordinator is to hear that the torrent is wanted.
+    Begun,
+    /// It has heard, and rings when it is worth looking again.
+    Waiting,
+}
+
 /// A connection. Its two tasks run on one thread and never hold the machine across an await.
 pub(super) struct Connection {
     socket: TcpStream,
@@ -67,6 +78,8 @@ pub(super) struct Connection {
     pub(super) mailbox: Arc<Mailbox>,
     /// Held by the task that reports, so that what happened first is told first.
     pub(super) reporting: tokio::sync::Mutex<()>,
+    /// Whether its torrent is yet to be loaded.
+    search: Cell<Search>,
     /// Whether the coordinator knows of the connection.
     has_joined: Cell<bool>,
     is_closed: Cell<bool>,
@@ -104,6 +117,7 @@ impl Connection {
             limits: OnceCell::new(),
             mailbox: Arc::default(),
             reporting: tokio::sync::Mutex::default(),
+            search: Cell::new(Search::Over),
             has_joined: Cell::new(false),
             is_closed: Cell::new(false),
             departure: Cell::new(Departure::Normal),
@@ -127,11 +141,18 @@ impl Connection {
         self.limits.get().map(Arc::as_ref)
     }
 
-    /// Answers the machine's question for its torrent.
+    /// Answers the machine's question for its torrent; not yet, where that is to be loaded first. The machine ends a
+    /// connection for which that takes too long.
     pub(super) fn attach(&self, info_hash: InfoHash, registry: &Registry) -> Result<(), PeerError> {
         let _ = self.info_hash.set(info_hash);
         let found = match registry.find(&info_hash) {
             Lookup::Nothing => Found::Nothing,
+            Lookup::Known => {
+                if self.search.get() == Search::Over {
+                    self.search.set(Search::Begun);
+                }
+                return Ok(());
+            }
             Lookup::Awaited => Found::InfoHash,
             Lookup::Torrent(torrent) => {
                 let view = torrent.view();
@@ -140,12 +161,13 @@ impl Connection {
                 Found::Torrent(view)
             }
         };
+        self.search.set(Search::Over);
         self.machine().handle_input(Input::Found(found), Instant::now())?;
         self.to_read.notify_one();
         Ok(())
     }
 
-    /// Does what the coordinator has ordered since the last time.
+    /// Does what the coordinator has ordered since the last time, and looks whether a torrent that is waited for is there.
     pub(super) fn obey(&self, registry: &Registry) -> Result<(), Ended> {
         let (orders, limits) = self.mailbox.take();
         if let Some(limits) = limits {
@@ -160,11 +182,24 @@ impl Connection {
             }
             self.machine().handle_input(Input::Order(order), Instant::now())?;
         }
-        Ok(())
+        match self.info_hash.get() {
+            Some(info_hash) if self.search.get() == Search::Waiting => Ok(self.attach(*info_hash, registry)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the coordinator is to hear something.
+    pub(super) fn has_news(&self) -> bool {
+        self.search.get() == Search::Begun || self.machine().has_events()
     }
 
     /// What the coordinator is to hear, since the last time.
     pub(super) fn reports(&self) -> impl Iterator<Item = Report> {
+        let is_begun = self.search.get() == Search::Begun;
+        let wanted = self.info_hash.get().filter(|_| is_begun).map(|info_hash| {
+            self.search.set(Search::Waiting);
+            Report::Wanted { info_hash: *info_hash, mailbox: Arc::clone(&self.mailbox) }
+        });
         let mut events = self.machine().take_events();
         let joined = match (events.first(), self.info_hash.get()) {
             (Some(Event::Met { peer_id, announced }), Some(info_hash)) => {
@@ -184,7 +219,7 @@ impl Connection {
             events.remove(0);
         }
         let events = (!events.is_empty()).then_some(Report::Events { key: self.key, events });
-        joined.into_iter().chain(events)
+        wanted.into_iter().chain(joined).chain(events)
     }
 
     /// What the coordinator is to hear at the end.

@@ -9,6 +9,10 @@ pub struct Counters {
     payload_bytes_sent: AtomicU64,
     blocks_sent: AtomicU64,
     sends: AtomicU64,
+    bytes_received: AtomicU64,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    dialled: AtomicU64,
     connections: AtomicUsize,
 }
 
@@ -23,6 +27,14 @@ pub struct Totals {
     pub blocks_sent: u64,
     /// SENDMSG operations that moved bytes.
     pub sends: u64,
+    /// Bytes taken from sockets.
+    pub bytes_received: u64,
+    /// Connections that peers opened and that were let in.
+    pub accepted: u64,
+    /// Connections that peers opened and that were turned away, since there were as many as allowed.
+    pub refused: u64,
+    /// Connections that we began to open.
+    pub dialled: u64,
     /// Connections that are open now.
     pub connections: usize,
 }
@@ -40,6 +52,26 @@ impl Counters {
         self.payload_bytes_sent.fetch_add(payload_bytes, Ordering::Relaxed);
     }
 
+    /// Bytes came in with one receive.
+    pub(super) fn add_received(&self, bytes: usize) {
+        self.bytes_received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A peer was let in.
+    pub(super) fn add_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A peer was turned away for want of a place.
+    pub(super) fn add_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An address is being dialled.
+    pub(super) fn add_dialled(&self) {
+        self.dialled.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// So many connections are open now.
     pub(super) fn set_connections(&self, count: usize) {
         self.connections.store(count, Ordering::Relaxed);
@@ -52,6 +84,10 @@ impl Counters {
             payload_bytes_sent: self.payload_bytes_sent.load(Ordering::Relaxed),
             blocks_sent: self.blocks_sent.load(Ordering::Relaxed),
             sends: self.sends.load(Ordering::Relaxed),
+            bytes_received: self.bytes_received.load(Ordering::Relaxed),
+            accepted: self.accepted.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            dialled: self.dialled.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
         }
     }
@@ -64,6 +100,10 @@ impl std::iter::Sum for Totals {
             payload_bytes_sent: sum.payload_bytes_sent + one.payload_bytes_sent,
             blocks_sent: sum.blocks_sent + one.blocks_sent,
             sends: sum.sends + one.sends,
+            bytes_received: sum.bytes_received + one.bytes_received,
+            accepted: sum.accepted + one.accepted,
+            refused: sum.refused + one.refused,
+            dialled: sum.dialled + one.dialled,
             connections: sum.connections + one.connections,
         })
     }

@@ -27,6 +27,7 @@ pub(super) async fn run(context: Rc<Context>, mut dials: mpsc::Receiver<Dial>) {
             context.report_unreachable(dial).await;
             continue;
         };
+        context.counters.add_dialled();
         let context = Rc::clone(&context);
         tokio_uring::spawn(async move {
             match connect(&context, dial).await {
@@ -54,6 +55,7 @@ async fn connect(context: &Context, dial: Dial) -> io::Result<TcpStream> {
     }
     let socket = Rc::new(socket);
     let key = context.dialling.borrow_mut().insert((Instant::now(), Rc::clone(&socket)));
+    context.clock.wake();
     let result = ring::writable(&socket).await;
     context.dialling.borrow_mut().remove(key);
     context.left.notify_one();

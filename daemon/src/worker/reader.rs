@@ -55,7 +55,10 @@ async fn read(context: &Context, connection: &Rc<Connection>) -> Result<(), Ende
     let (result, landing) = receive(context, connection, landing).await?;
     let length = match result {
         Ok(0) => return Err(Ended::HungUp),
-        Ok(length) => length,
+        Ok(length) => {
+            context.counters.add_received(length);
+            length
+        }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             context.buffers.give(landing);
             return Ok(());

@@ -108,6 +108,8 @@ pub(super) struct Context {
     pub(super) dialling: RefCell<Slab<(Instant, Rc<Socket>)>>,
     /// A connection has ended.
     pub(super) left: Notify,
+    /// Runs while there is a connection, or one is being made.
+    pub(super) clock: Rc<Clock>,
 }
 
 impl Context {
@@ -116,6 +118,11 @@ impl Context {
         let number = self.next_key.replace(self.next_key.get() + 1);
         let key = PeerKey((self.number as u64) << WORKER_SHIFT | number);
         Connection::new(socket, key, address, origin, self.ours)
+    }
+
+    /// Whether there is no connection, and none is being made.
+    fn is_idle(&self) -> bool {
+        self.connections.borrow().is_empty() && self.dialling.borrow().is_empty()
     }
 
     /// Tells the coordinator what happened on `connection`. Waits while it is behind.
@@ -178,7 +185,7 @@ impl Drop for Place {
 /// When it gets no thread or no ring.
 pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Result<Worker, WorkerError> {
     let counters = Arc::new(Counters::default());
-    let clock = Clock::start(TICK).map_err(WorkerError::Clock)?;
+    let clock = Clock::new(TICK).map_err(WorkerError::Clock)?;
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
     let of_thread = Arc::clone(&counters);
     let (dials, to_dial) = mpsc::channel(MAX_DIALS);
@@ -234,6 +241,7 @@ async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters
         places: Places { taken: shared.open_connections, limit: shared.max_connections },
         is_stopping: Cell::new(false),
         left: Notify::new(),
+        clock: Rc::new(clock),
     });
     let mut accepting = Vec::new();
     let mut kept = Vec::new();
@@ -243,7 +251,7 @@ async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters
         accepting.push(tokio_uring::spawn(accept::run(Rc::clone(&context), listener)));
     }
     let dialling = tokio_uring::spawn(dial::run(Rc::clone(&context), doors.to_dial));
-    keep_time(&context, &Rc::new(clock), shared.stop).await;
+    keep_time(&context, shared.stop).await;
     context.is_stopping.set(true);
     dialling.abort();
     for listener in &kept {
@@ -260,7 +268,8 @@ async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters
 }
 
 /// Lets time pass for every connection, until told to stop.
-async fn keep_time(context: &Context, clock: &Rc<Clock>, mut stop: watch::Receiver<bool>) {
+async fn keep_time(context: &Context, mut stop: watch::Receiver<bool>) {
+    let clock = &context.clock;
     loop {
         tokio::select! {
             result = ring::tick(clock) => {
@@ -271,6 +280,9 @@ async fn keep_time(context: &Context, clock: &Rc<Clock>, mut stop: watch::Receiv
                 let now = Instant::now();
                 context.connections.borrow().iter().for_each(|(_, connection)| connection.tick(now));
                 dial::give_up_late(context, now);
+                if context.is_idle() {
+                    clock.rest();
+                }
             }
             // Whoever could tell us to stop being gone means the same. The tick under way is of no use any more.
             _ = stop.wait_for(|stop| *stop) => return clock.end(),
@@ -283,7 +295,7 @@ async fn drain(context: &Context) {
     loop {
         context.connections.borrow().iter().for_each(|(_, connection)| connection.close(&Ended::Stopping));
         dial::give_up_all(context);
-        if context.connections.borrow().is_empty() && context.dialling.borrow().is_empty() {
+        if context.is_idle() {
             return;
         }
         context.left.notified().await;

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended
         match writer.write().await {
             Ok(true) => {}
             // Beginning a torrent may bring news, and nothing to send.
-            Ok(false) if connection.machine().has_events() => {}
+            Ok(false) if connection.has_news() => {}
             Ok(false) => connection.mailbox.rung().await,
             Err(ended) => return ended,
         }

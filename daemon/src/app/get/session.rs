@@ -19,7 +19,8 @@ use crate::storage::selection;
 use crate::storage::state::{Claim, Recorder, Saved, State};
 
 use super::super::Failure;
-use super::super::server::{Company, Member, Notices, Server};
+use super::super::engine::{Company, Member};
+use super::super::server::{Notices, Server};
 use super::STATE_TIMEOUT;
 use super::books::Books;
 use super::events::{Done, Event, Events, Progress};
@@ -179,10 +180,10 @@ impl Session {
         let (member, fetching) = match self.prepared.take() {
             Some(prepared) => {
                 let (torrent, priorities) = (Arc::clone(&prepared.torrent), prepared.priorities.clone());
-                let member = server.add(torrent, priorities, company)?;
+                let member = server.engine().add(torrent, priorities, company).await?;
                 (member, Some(self.fetching(prepared)?))
             }
-            None => (server.add_awaited(self.wanted.info_hash, company)?, None),
+            None => (server.engine().add_awaited(self.wanted.info_hash, company).await?, None),
         };
         let mut running = Running { server, member, fetching, has_fetched: false };
         running.look_after(0);
@@ -214,7 +215,7 @@ impl Session {
         if let Some(running) = &mut self.running {
             running.fetching = Some(fetching);
             running.look_after(0);
-            running.server.begin(torrent, priorities)?;
+            running.server.engine().begin(torrent, priorities).await?;
         }
         Ok(())
     }
@@ -235,7 +236,7 @@ impl Session {
                 self.look_after(&mut pulse, events)?;
                 events.done(&self.summary());
                 if let Some(running) = self.running.as_ref().filter(|running| running.has_fetched) {
-                    running.server.trackers().completed(self.wanted.info_hash);
+                    running.server.engine().trackers().completed(self.wanted.info_hash);
                 }
             }
             if self.is_done.get() && !config.is_seeding {
@@ -272,9 +273,9 @@ impl Session {
                 tracing::warn!("peer {address} is banned: it {reason}");
                 events.tell(&Event::Banned { peer: address.to_string(), reason: reason.to_string() });
             }
-            Notice::NeedPeers(info_hash) => running.server.trackers().want_peers(*info_hash),
+            Notice::NeedPeers(info_hash) => running.server.engine().trackers().want_peers(*info_hash),
             // Known by then: all pieces were told to be verified before.
-            Notice::Complete(_) | Notice::Metadata(..) => {}
+            Notice::Complete(_) | Notice::Metadata(..) | Notice::Wanted(_) | Notice::Found { .. } => {}
         }
     }
 
@@ -330,7 +331,7 @@ impl Session {
             member.stats.uploaded.store(fetching.torrent.uploaded(), Ordering::Relaxed);
             member.stats.left.store(missing(&fetching.torrent, &fetching.priorities), Ordering::Relaxed);
         }
-        let lanes = Arc::clone(server.lanes());
+        let lanes = Arc::clone(server.engine().lanes());
         // What is whole is written, hashed and counted by this.
         server.stop();
         if let Some(fetching) = fetching
@@ -346,8 +347,8 @@ impl Running {
     /// Keeps the memory and what trackers are told true.
     fn look_after(&mut self, downloaded: u64) {
         let Some(fetching) = &mut self.fetching else { return };
-        let writer = self.server.writer().map(Arc::as_ref);
-        fetching.books.look_after(downloaded, self.server.lanes(), writer);
+        let writer = self.server.engine().writer().map(Arc::as_ref);
+        fetching.books.look_after(downloaded, self.server.engine().lanes(), writer);
         let stats = &self.member.stats;
         stats.downloaded.store(downloaded, Ordering::Relaxed);
         stats.uploaded.store(fetching.torrent.uploaded(), Ordering::Relaxed);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use nix::sys::uio::pwritev;
 use protocol::geometry::Extent;
+use protocol::id::InfoHash;
 
 use super::WriteError;
 use super::piece::Run;
@@ -109,6 +110,11 @@ impl Disk {
     /// Undoes [`Disk::take_written`].
     pub(super) fn put_back(&mut self, files: Vec<Written>) {
         self.written.extend(files.into_iter().map(|written| (written.1.id, written)));
+    }
+
+    /// Has nothing of a torrent brought to the disk.
+    pub(super) fn forget_written(&mut self, info_hash: InfoHash) {
+        self.written.retain(|_, (torrent, _)| torrent.info_hash() != info_hash);
     }
 
     /// Closes the files of `torrent`.

@@ -51,7 +51,8 @@ pub(super) fn start(report: Reporter) -> io::Result<(Sender<SyncJob>, JoinHandle
 fn run(queue: &Receiver<SyncJob>, report: &Reporter) {
     for SyncJob { files, mut pieces, reply } in queue {
         let mut failed = HashSet::new();
-        for (torrent, file) in &files {
+        // One that was withdrawn may have been deleted, or lie elsewhere.
+        for (torrent, file) in files.iter().filter(|(torrent, _)| torrent.error().is_none()) {
             if let Err(error) = sync(file) {
                 failed.insert(torrent.info_hash());
                 fail(torrent, error, report);

@@ -146,7 +146,12 @@ impl WriterThread {
         let (torrent, block) = (Arc::clone(&deposit.torrent), deposit.block);
         let info_hash = torrent.info_hash();
         if torrent.error().is_some() {
-            return self.forget(info_hash);
+            // Another of the same name may have come in its place.
+            let is_it = |download: &Download| Arc::ptr_eq(download.torrent(), &torrent);
+            if self.downloads.get(&info_hash).is_some_and(is_it) {
+                self.forget(info_hash);
+            }
+            return;
         }
         let download = self.downloads.entry(info_hash).or_insert_with(|| Download::new(Arc::clone(&torrent)));
         if !Arc::ptr_eq(download.torrent(), &torrent) {
@@ -166,10 +171,13 @@ impl WriterThread {
     /// Does what the coordinator asks; false when it is to stop.
     fn obey(&mut self, control: Control) -> bool {
         match control {
-            Control::Forget(info_hash) => {
+            Control::Forget(info_hash, done) => {
                 // What is in the queue came before.
                 self.take_deposits();
                 self.forget(info_hash);
+                self.disk.forget_written(info_hash);
+                self.written.retain(|(of, _)| *of != info_hash);
+                done();
             }
             Control::Sync(reply) => self.sync(reply),
             Control::Retry => {

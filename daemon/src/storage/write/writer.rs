@@ -30,7 +30,7 @@ pub(super) type Reporter = Arc<dyn Fn(InfoHash, Report) + Send + Sync>;
 
 /// What the coordinator asks of a writer.
 pub(super) enum Control {
-    Forget(InfoHash),
+    Forget(InfoHash, Box<dyn FnOnce() + Send>),
     Sync(Box<dyn FnOnce(Durable) + Send>),
     Retry,
     Stop,
@@ -137,13 +137,18 @@ impl Writer {
         self.deposits.try_send(deposit).map_err(|refused| Refused(refused.into_inner()))
     }
 
-    /// Drops what is held for a torrent, and all that is known of it. Sent after the connections of the torrent have
-    /// ended: what is deposited later is taken as if it were a new one.
+    /// Drops what is held for a torrent, and all that is known of it, then calls `done`: nothing of it is being written
+    /// any more, and its files are closed. What is deposited later counts as new, unless the torrent was withdrawn. Waits
+    /// while the writer is behind: not for ring threads.
     ///
     /// # Errors
-    /// When the writer is too far behind to take it.
-    pub fn forget(&self, info_hash: InfoHash) -> Result<(), Refused<()>> {
-        self.control(Control::Forget(info_hash))
+    /// When the writer has ended; `done` is not called then.
+    pub fn forget(
+        &self,
+        info_hash: InfoHash,
+        done: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Refused<()>> {
+        self.controls.send(Control::Forget(info_hash, Box::new(done))).map_err(|_| Refused(()))
     }
 
     /// Has everything written so far brought to the disk, then calls `reply`, on a thread of its own, with the pieces

@@ -169,7 +169,9 @@ fn what_is_whole_is_written_before_the_end_and_the_rest_is_dropped() {
 fn a_torrent_that_is_forgotten_gives_its_memory_back() {
     let bench = Bench::with(FILES, &Placing::default(), 128, Disk::new());
     bench.blocks(0)[..3].iter().for_each(|block| bench.deposit_right(*block));
-    bench.writer.forget(bench.torrent.info_hash()).unwrap();
+    let (done, is_done) = crossbeam_channel::bounded(1);
+    bench.writer.forget(bench.torrent.info_hash(), move || done.send(()).unwrap()).unwrap();
+    is_done.recv_timeout(DEADLINE).unwrap();
     // Comes only once all of the memory is free.
     drop(wait(bench.writer.credits().acquire(128 * 1024)).unwrap());
     bench.download(0..3);
