@@ -101,6 +101,7 @@ impl Note {
             have,
             synced: self.synced,
             files,
+            have_bytes: self.torrent.info().geometry().length() - self.torrent.missing_bytes(|_| true),
             uploaded: self.uploaded,
             downloaded: self.downloaded,
         }

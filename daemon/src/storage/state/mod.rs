@@ -1,12 +1,25 @@
 //! What survives the end of the process: torrents, which pieces were verified, and how payload files looked then.
 //!
-//! An SQLite database that several processes may use at a time; each torrent belongs to the one that claimed it. It
-//! only remembers: [`trust`] decides what a memory is worth, and a [`Recorder`] keeps everyone from waiting for it.
+//! An SQLite database. `btd get` has one beside the payload, which several processes may use at a time, each torrent
+//! by the one that claimed it; the service has one of its own, and a lock on its folder. Every method is one
+//! transaction, and returns after its commit. It only remembers: [`trust`] decides what a memory is worth, and a
+//! [`Recorder`] keeps everyone from waiting for what changes by itself.
 
+mod backup;
+pub mod catalog;
+pub mod change;
+pub mod insert;
+mod json;
+pub mod lock;
 mod open;
+pub mod paths;
 pub mod record;
 pub mod recorder;
+pub mod saved;
 mod schema;
+#[cfg(test)]
+mod tests;
+pub mod trackers;
 pub mod trust;
 
 use std::fs::File;
@@ -14,10 +27,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::id::InfoHash;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub use record::{FileRecord, Progress, Saved};
+pub use catalog::Record;
+pub use change::{Change, Choices};
+pub use insert::{NewTorrent, RawMetainfo};
+pub use lock::FolderLock;
+pub use paths::path_hash;
+pub use record::{FileRecord, Progress};
 pub use recorder::Recorder;
+pub use saved::Saved;
 pub use trust::{OnDisk, Trust};
 
 /// The database, open.
@@ -55,6 +74,17 @@ pub enum StateError {
         /// Where the payload lies.
         folder: PathBuf,
     },
+    /// Another process uses the folder.
+    #[error("{}: in use by {holder}", .folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Which process, as far as it says.
+        holder: String,
+    },
+    /// The torrent is there already.
+    #[error("{0} was added before")]
+    Exists(InfoHash),
     /// The file is something else, or was damaged.
     #[error("{}: not a database, or a damaged one; move it away to begin anew", .0.display())]
     NotADatabase(PathBuf),
@@ -79,6 +109,9 @@ pub enum StateError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// Notes could not be written; they are kept, and tried again.
+    #[error("{0}")]
+    Unwritten(String),
     /// The last notes were not written in the time there was.
     #[error("{}: progress was not written in time; it will be checked again", .0.display())]
     Late(PathBuf),
@@ -99,6 +132,19 @@ impl State {
         &self.path
     }
 
+    /// Runs `change` as one transaction, after those of others.
+    fn write<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>, Option<&str>) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        let error = self.error();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(&error)?;
+        let outcome = change(&transaction, self.boot_id.as_deref()).map_err(&error)?;
+        transaction.commit().map_err(&error)?;
+        Ok(outcome)
+    }
+
     fn error(&self) -> impl Fn(rusqlite::Error) -> StateError + use<> {
         let path = self.path.clone();
         move |source| StateError::of_sqlite(&path, source)
@@ -113,4 +159,9 @@ impl StateError {
             _ => Self::Sqlite { path: path.into(), source },
         }
     }
+}
+
+/// SQLite's integers are signed; no count of bytes gets that far.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

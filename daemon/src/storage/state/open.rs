@@ -58,12 +58,12 @@ pub(super) fn claim(path: &Path, info_hash: &InfoHash) -> Result<Claim, StateErr
 }
 
 /// Opens the file at `path`, or makes one that only its owner may read.
-fn open_private(path: &Path) -> std::io::Result<File> {
+pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
 
 /// Makes `folder`, private, and what is above it as the user has it by default.
-fn make_folder(folder: &Path) -> Result<(), StateError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
     let unreachable = |source| StateError::Unreachable { path: folder.into(), source };
     if folder.is_dir() {
         return Ok(());
@@ -76,7 +76,7 @@ fn make_folder(folder: &Path) -> Result<(), StateError> {
 }
 
 /// The folder that `path` is in.
-fn folder(path: &Path) -> &Path {
+pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

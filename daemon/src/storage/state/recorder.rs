@@ -1,7 +1,8 @@
-//! Writes progress down on a thread of its own, so that nobody who downloads waits for SQLite or its disk.
+//! Writes down what changes by itself on a thread of its own, so that nobody who moves data waits for SQLite or its
+//! disk.
 //!
 //! It holds the latest note of each torrent, not a queue of them: however slow the disk, memory is bounded by what is
-//! being downloaded. What could not be written is tried again, and said once.
+//! going on. What could not be written is tried again, and said once. Notes of torrents that are not there are dropped.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,13 +12,16 @@ use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use protocol::id::InfoHash;
+use rusqlite::Connection;
 
-use super::{Progress, State, StateError};
+use super::{Change, Progress, RawMetainfo, State, StateError, insert};
 
 /// How long notes are gathered before they are written: what a killed process may have to hash again.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long to wait after a failure: for somebody to make room on the disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Most notes that are written as one transaction: others get their turn in between.
+const MAX_BATCH: usize = 1_000;
 
 /// The thread that writes. When this is dropped it writes what it has and ends, and nobody waits for it.
 #[derive(Debug)]
@@ -39,8 +43,14 @@ struct Desk {
 struct Notes {
     waiting: HashMap<InfoHash, Note>,
     is_ending: bool,
-    /// Whether the last attempt to write failed.
-    is_failing: bool,
+    /// Whether somebody waits for what is waiting.
+    is_urgent: bool,
+    /// Whether notes were taken that are not written yet.
+    is_writing: bool,
+    /// Attempts to write so far.
+    attempts: u64,
+    /// Why the last of them failed, if it did.
+    failure: Option<String>,
 }
 
 /// What is to be written of a torrent.
@@ -48,6 +58,7 @@ struct Notes {
 struct Note {
     info: Option<Arc<[u8]>>,
     progress: Option<Progress>,
+    change: Change,
 }
 
 impl Recorder {
@@ -66,12 +77,47 @@ impl Recorder {
 
     /// Takes a note of where a download stands, in place of an earlier one. Does not wait.
     pub fn record(&self, progress: Progress) {
-        self.put(progress.info_hash, Note { info: None, progress: Some(progress) });
+        self.put(progress.info_hash, Note { progress: Some(progress), ..Note::default() });
     }
 
     /// Takes a note of the raw `info` dictionary of a torrent. Does not wait.
     pub fn save_info(&self, info_hash: InfoHash, raw: Arc<[u8]>) {
-        self.put(info_hash, Note { info: Some(raw), progress: None });
+        self.put(info_hash, Note { info: Some(raw), ..Note::default() });
+    }
+
+    /// Takes a note of what has changed by itself: counters, times. Does not wait. What a user is told to be done is
+    /// not for notes, but for [`State::change`].
+    pub fn change(&self, info_hash: InfoHash, change: Change) {
+        self.put(info_hash, Note { change, ..Note::default() });
+    }
+
+    /// Drops what was noted of a torrent: when this returns, nothing of it will be written that was noted before. Waits
+    /// for the transaction that is going on.
+    pub fn forget(&self, info_hash: &InfoHash) {
+        let notes = self.desk.changed.wait_while(self.desk.lock(), |notes| notes.is_writing);
+        notes.unwrap_or_else(PoisonError::into_inner).waiting.remove(info_hash);
+    }
+
+    /// Has what was noted so far written now, and waits for it, `timeout` at most.
+    ///
+    /// # Errors
+    /// When it could not be written, or not in time. It is tried again.
+    pub fn flush(&self, timeout: Duration) -> Result<(), StateError> {
+        let mut notes = self.desk.lock();
+        let batches = u64::from(notes.is_writing) + u64::from(!notes.waiting.is_empty());
+        if batches == 0 {
+            return Ok(());
+        }
+        let until = notes.attempts + batches;
+        notes.is_urgent = !notes.waiting.is_empty();
+        self.desk.changed.notify_all();
+        let waited = self.desk.changed.wait_timeout_while(notes, timeout, |notes| notes.attempts < until);
+        let (notes, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match &notes.failure {
+            _ if notes.attempts < until => Err(StateError::Late(self.path.clone())),
+            Some(reason) => Err(StateError::Unwritten(reason.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Writes what was noted so far, closes the database, and waits for it, `timeout` at most.
@@ -113,28 +159,34 @@ impl Desk {
     fn take(&self) -> (HashMap<InfoHash, Note>, bool) {
         let is_idle = |notes: &mut Notes| !notes.is_ending && notes.waiting.is_empty();
         let notes = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
-        let pause = if notes.is_failing { RETRY_INTERVAL } else { INTERVAL };
-        let gathered = self.changed.wait_timeout_while(notes, pause, |notes| !notes.is_ending);
+        let pause = if notes.failure.is_some() { RETRY_INTERVAL } else { INTERVAL };
+        let is_gathering = |notes: &mut Notes| !notes.is_ending && !notes.is_urgent;
+        let gathered = self.changed.wait_timeout_while(notes, pause, is_gathering);
         let (mut notes, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        notes.is_writing = true;
+        notes.is_urgent = false;
         (std::mem::take(&mut notes.waiting), notes.is_ending)
     }
 
-    /// Puts back what could not be written, below what came meanwhile.
-    fn put_back(&self, unwritten: HashMap<InfoHash, Note>) {
+    /// Notes what came of writing `taken`, and says so when that has changed. What could not be written is put back,
+    /// below what came meanwhile.
+    fn settle(&self, taken: HashMap<InfoHash, Note>, result: &Result<(), StateError>) {
+        let failure = result.as_ref().err().map(ToString::to_string);
         let mut notes = self.lock();
-        for (info_hash, before) in unwritten {
-            let waiting = notes.waiting.entry(info_hash).or_default();
-            *waiting = std::mem::take(waiting).over(before);
+        notes.is_writing = false;
+        notes.attempts += 1;
+        if failure.is_some() {
+            for (info_hash, before) in taken {
+                let waiting = notes.waiting.entry(info_hash).or_default();
+                *waiting = std::mem::take(waiting).over(before);
+            }
         }
-    }
-
-    /// Notes whether writing works, and says so when that has changed.
-    fn tell(&self, result: &Result<(), StateError>) {
-        let was_failing = std::mem::replace(&mut self.lock().is_failing, result.is_err());
+        let before = std::mem::replace(&mut notes.failure, failure);
+        drop(notes);
         self.changed.notify_all();
-        match result {
-            Err(error) if !was_failing => tracing::error!("progress is not written down: {error}"),
-            Ok(()) if was_failing => tracing::warn!("progress is written down again"),
+        match (before, result) {
+            (None, Err(error)) => tracing::error!("progress is not written down: {error}"),
+            (Some(_), Ok(())) => tracing::warn!("progress is written down again"),
             _ => {}
         }
     }
@@ -153,7 +205,19 @@ impl Note {
             }
             (later, earlier) => later.or(earlier),
         };
+        self.change = self.change.over(before.change);
         self
+    }
+
+    /// Writes it down of the torrent `id`, which is there.
+    fn write(&self, connection: &Connection, id: i64, boot_id: Option<&str>) -> rusqlite::Result<()> {
+        if let Some(raw) = &self.info {
+            insert::save_info(connection, id, &RawMetainfo::of_info(raw))?;
+        }
+        if let Some(progress) = &self.progress {
+            progress.write(connection, id, boot_id)?;
+        }
+        self.change.write(connection, id)
     }
 }
 
@@ -161,7 +225,7 @@ fn run(mut state: State, desk: &Desk, end: &Sender<Result<(), StateError>>) {
     loop {
         let (notes, is_ending) = desk.take();
         let result = write(&mut state, &notes);
-        desk.tell(&result);
+        desk.settle(notes, &result);
         if is_ending {
             // Closed first: whoever waits may open it again.
             drop(state);
@@ -169,28 +233,25 @@ fn run(mut state: State, desk: &Desk, end: &Sender<Result<(), StateError>>) {
             let _ = end.send(result);
             return;
         }
-        if result.is_err() {
-            desk.put_back(notes);
-        }
     }
 }
 
 fn write(state: &mut State, notes: &HashMap<InfoHash, Note>) -> Result<(), StateError> {
-    for (info_hash, note) in notes {
-        if let Some(info) = &note.info {
-            state.save_info(info_hash, info)?;
-        }
-    }
-    let progress: Vec<&Progress> = notes.values().filter_map(|note| note.progress.as_ref()).collect();
-    if progress.is_empty() { Ok(()) } else { state.record(progress) }
+    let notes: Vec<(&InfoHash, &Note)> = notes.iter().collect();
+    notes.chunks(MAX_BATCH).try_for_each(|batch| {
+        state.write(|transaction, boot_id| {
+            batch.iter().try_for_each(|(info_hash, note)| match insert::find(transaction, info_hash)? {
+                Some(id) => note.write(transaction, id, boot_id),
+                None => Ok(()),
+            })
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
-
-    use rusqlite::Connection;
 
     use super::super::FileRecord;
     use super::*;
@@ -202,13 +263,15 @@ mod tests {
     fn folder() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.sqlite");
+        State::open(&path).unwrap().add(&TORRENT, None, &[]).unwrap();
         (folder, path)
     }
 
     fn progress(byte: u8, files: &[u32]) -> Progress {
         let file = FileRecord { length: u64::from(byte), inode: 1, modified_s: 2, modified_ns: 3 };
         let files = files.iter().map(|number| (*number, file)).collect();
-        Progress { info_hash: TORRENT, have: vec![byte], synced: vec![], files, uploaded: 0, downloaded: 0 }
+        let (have, synced) = (vec![byte], vec![]);
+        Progress { info_hash: TORRENT, have, synced, files, have_bytes: 0, uploaded: 0, downloaded: 0 }
     }
 
     /// The bits that are remembered, and the length of each file.
@@ -234,8 +297,8 @@ mod tests {
     fn wait_for_failure(recorder: &Recorder) {
         let notes = recorder.desk.lock();
         let (notes, _) =
-            recorder.desk.changed.wait_timeout_while(notes, LONG, |notes| !notes.is_failing).unwrap();
-        assert!(notes.is_failing);
+            recorder.desk.changed.wait_timeout_while(notes, LONG, |notes| notes.failure.is_none()).unwrap();
+        assert!(notes.failure.is_some());
     }
 
     #[test]
@@ -255,7 +318,7 @@ mod tests {
         let recorder = Recorder::start(State::open(&path).unwrap()).unwrap();
         recorder.record(progress(1, &[]));
         let deadline = std::time::Instant::now() + LONG;
-        while State::open(&path).unwrap().load(&TORRENT).unwrap().is_none() {
+        while State::open(&path).unwrap().load(&TORRENT).unwrap().unwrap().have.is_empty() {
             assert!(std::time::Instant::now() < deadline);
             thread::yield_now();
         }
@@ -266,8 +329,10 @@ mod tests {
     #[test]
     fn metadata_comes_with_progress() {
         let (_folder, path) = folder();
-        let recorder = Recorder::start(State::open(&path).unwrap()).unwrap();
+        let mut state = State::open(&path).unwrap();
         let info_hash = InfoHash::of_info(b"de");
+        state.add(&info_hash, None, &[]).unwrap();
+        let recorder = Recorder::start(state).unwrap();
         recorder.save_info(info_hash, Arc::from(b"de".as_slice()));
         recorder.record(Progress { info_hash, ..progress(1, &[]) });
         recorder.finish(LONG).unwrap();

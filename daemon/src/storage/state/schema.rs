@@ -10,8 +10,8 @@ use super::{State, StateError};
 /// Marks a database as ours, for `file` too: "btd" and a zero.
 const APPLICATION_ID: i64 = 0x6274_6400;
 /// What leads from each version of the schema to the next; the first starts from an empty database, and `user_version`
-/// tells how many were applied. What has been released is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+/// tells how many were applied. What has been released is never edited. Foreign keys are off meanwhile.
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 /// How long to ask for the write-ahead log while other processes open the database too.
 const MODE_TIMEOUT: Duration = Duration::from_secs(5);
 const MODE_PAUSE: Duration = Duration::from_millis(10);
@@ -28,7 +28,8 @@ pub(super) fn prepare(state: &mut State) -> Result<(), StateError> {
     let transaction = transaction.map_err(&error)?;
     // And again, now that nobody else can write.
     let found = check(&transaction, &state.path)?;
-    migrate(&transaction, found).and_then(|()| transaction.commit()).map_err(&error)
+    migrate(&transaction, found).and_then(|()| transaction.commit()).map_err(&error)?;
+    state.connection.pragma_update(None, "foreign_keys", true).map_err(&error)
 }
 
 /// The version of the database. Refuses what another program, or a later version of this one, has written.
@@ -67,7 +68,8 @@ fn set_modes(connection: &Connection) -> rusqlite::Result<()> {
     let mode = ask_for_wal(connection)?;
     let synchronous = if mode == "wal" { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "foreign_keys", true)
+    // For the migrations: to drop a table would remove what refers to it.
+    connection.pragma_update(None, "foreign_keys", false)
 }
 
 /// SQLite does not wait where two connections change the mode at once, but says that it is busy.
@@ -116,7 +118,7 @@ mod tests {
         for _ in 0..2 {
             let state = State::open(&path).unwrap();
             assert_eq!(integer(&state.connection, "PRAGMA application_id").unwrap(), APPLICATION_ID);
-            assert_eq!(integer(&state.connection, "PRAGMA user_version").unwrap(), 1);
+            assert_eq!(integer(&state.connection, "PRAGMA user_version").unwrap(), 2);
             assert_eq!(integer(&state.connection, "PRAGMA synchronous").unwrap(), 1, "NORMAL");
             assert_eq!(integer(&state.connection, "PRAGMA foreign_keys").unwrap(), 1);
             let mode: String =
@@ -130,7 +132,7 @@ mod tests {
         let (_folder, path) = folder();
         State::open(&path).unwrap().connection.pragma_update(None, "user_version", 9).unwrap();
         let error = State::open(&path).unwrap_err();
-        assert!(matches!(error, StateError::Newer { found: 9, known: 1, .. }), "{error}");
+        assert!(matches!(error, StateError::Newer { found: 9, known: 2, .. }), "{error}");
         assert!(error.to_string().contains("later btd"), "{error}");
         let connection = Connection::open(&path).unwrap();
         assert_eq!(integer(&connection, "PRAGMA user_version").unwrap(), 9);
