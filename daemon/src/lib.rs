@@ -1,11 +1,12 @@
 //! The workshop: everything btd does. The thinking is in `protocol`.
 //!
-//! `main -> app -> {coordinator, worker, discovery} -> {bus, storage, sys} -> protocol`, and nothing back.
+//! `main -> app -> {coordinator, worker, control, discovery} -> {bus, storage, sys} -> protocol`, and nothing back.
 
 pub mod app;
 pub mod args;
 pub mod bus;
 pub mod config;
+pub mod control;
 pub mod coordinator;
 pub mod discovery;
 pub mod storage;

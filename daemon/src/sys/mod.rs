@@ -3,4 +3,5 @@
 pub mod interfaces;
 pub mod limits;
 pub mod listen;
+pub mod memory;
 pub mod probe;

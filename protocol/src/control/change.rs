@@ -79,4 +79,7 @@ pub struct ActionReply {
     /// Their info-hashes.
     #[schema(value_type = Vec<String>)]
     pub torrents: Vec<InfoHash>,
+    /// Of many: those that it could not be done to, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<super::ErrorReply>,
 }

@@ -11,7 +11,7 @@ use super::{State, Torrent};
 
 /// Which torrents, in which order: the query of `GET /v1/torrents`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only those in this state.

@@ -1,0 +1,76 @@
+//! What the daemon has done so far, in plain numbers: filled by `app`, which knows all rooms; shown by the control API.
+//!
+//! Counts are since the start of the process, and only ever grow.
+
+use std::net::SocketAddr;
+
+/// Everything that rows do not tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Addresses that are listened on.
+    pub listen: Vec<SocketAddr>,
+    /// Each worker, in their order.
+    pub workers: Vec<WorkerFigures>,
+    /// Payload bytes that peers gave.
+    pub downloaded: u64,
+    /// Payload bytes that came twice, or were in pieces that failed their hash.
+    pub wasted: u64,
+    /// What went wrong, and how often: a word for each kind, such as `storage`. A few kinds, not one a torrent.
+    pub errors: Vec<(&'static str, u64)>,
+    /// Hashing and files.
+    pub disk: DiskFigures,
+    /// Each host of trackers.
+    pub trackers: Vec<TrackerFigures>,
+}
+
+/// What one worker has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkerFigures {
+    /// Connections that are open now.
+    pub connections: u64,
+    /// Bytes given to sockets, with all headers and small messages.
+    pub bytes_sent: u64,
+    /// Bytes of blocks that were sent whole.
+    pub payload_bytes_sent: u64,
+    /// Blocks that were sent whole.
+    pub blocks_sent: u64,
+    /// SENDMSG operations that moved bytes.
+    pub sends: u64,
+}
+
+/// What was done to files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskFigures {
+    /// Bytes hashed: of downloads, of verification, of new torrents.
+    pub bytes_hashed: u64,
+    /// Bytes written to payload files.
+    pub bytes_written: u64,
+    /// Pieces that matched their hash.
+    pub pieces_verified: u64,
+    /// Pieces that did not.
+    pub pieces_failed: u64,
+    /// Batches of blocks that were not in memory and went through a lane.
+    pub lane_jobs: u64,
+    /// Payload files that are open now.
+    pub open_files: u64,
+}
+
+/// What the trackers of one host have answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrackerFigures {
+    /// The host.
+    pub host: String,
+    /// Announces that were sent.
+    pub announces: u64,
+    /// Announces that failed.
+    pub failures: u64,
+    /// Whether the latest was answered.
+    pub is_working: bool,
+}
+
+impl Figures {
+    /// Payload bytes that peers got.
+    pub fn uploaded(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.payload_bytes_sent).sum()
+    }
+}

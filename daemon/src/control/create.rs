@@ -1,0 +1,61 @@
+//! Making a torrent, with progress.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use protocol::control::{CreateEvent, CreateRequest, ErrorCode, ErrorReply};
+use tokio::sync::mpsc::{self, Receiver};
+
+use super::api::Api;
+use super::lines::Lines;
+use super::reply::{Json, Refusal};
+use crate::bus::{Caller, MAX_PROGRESS, Request};
+
+/// Make a torrent of a file or folder.
+///
+/// A line of JSON for each piece of news; the last is `done` or `failed`. What is refused before anything was hashed is
+/// a refusal as any other. A client that goes ends it.
+#[utoipa::path(
+    post, path = "/v1/create", tag = "torrents", request_body = CreateRequest,
+    responses(
+        (status = 200, description = "Progress.", body = CreateEvent, content_type = "application/x-ndjson"),
+        (status = "default", description = "A refusal.", body = ErrorReply),
+    ),
+)]
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Json(request): Json<CreateRequest>,
+) -> Result<Response, Refusal> {
+    let (sender, mut events) = mpsc::channel(MAX_PROGRESS);
+    api.requests.send(Request::Create { request, caller, events: sender })?;
+    match events.recv().await.unwrap_or_else(broken_off) {
+        CreateEvent::Failed(refusal) => Err(refusal.into()),
+        first => {
+            let (lines, reply) = Lines::reply();
+            tokio::spawn(tell(first, events, lines));
+            Ok(reply)
+        }
+    }
+}
+
+/// Writes events until one is the last, or the client has gone.
+async fn tell(mut event: CreateEvent, mut events: Receiver<CreateEvent>, lines: Lines) {
+    loop {
+        let is_last = !matches!(event, CreateEvent::Progress { .. });
+        if lines.write(&event).await.is_err() || is_last {
+            return;
+        }
+        event = tokio::select! {
+            () = lines.closed() => return,
+            event = events.recv() => event.unwrap_or_else(broken_off),
+        };
+    }
+}
+
+/// How it ended if nobody says so.
+fn broken_off() -> CreateEvent {
+    CreateEvent::Failed(ErrorReply::new(ErrorCode::Stopping, "btd stopped before the torrent was made"))
+}

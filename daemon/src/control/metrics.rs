@@ -1,0 +1,207 @@
+//! Figures for Prometheus, in the text format of OpenMetrics: never one a torrent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use protocol::control::{ErrorCode, State as TorrentState, Stats};
+
+use super::api::Api;
+use super::reply::Refusal;
+use crate::bus::{Figures, TrackerFigures, WorkerFigures};
+
+/// What scrapers are told that they get.
+const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Most hosts of trackers that are told apart: each is three series that Prometheus keeps.
+const MAX_HOSTS: usize = 1_000;
+/// What stands for all other hosts; no host has a star in it.
+const OTHER_HOSTS: &str = "*";
+
+/// Figures for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "daemon",
+    responses((
+        status = 200,
+        description = "Figures, in the text format of OpenMetrics.",
+        body = String,
+        content_type = "application/openmetrics-text",
+    )),
+)]
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
+    let figures = (api.figures)();
+    let snapshot = Snapshot { stats: api.stats(&figures), figures };
+    let text =
+        snapshot.into_text().map_err(|_| Refusal::new(ErrorCode::Failed, "figures cannot be written"))?;
+    Ok(([(CONTENT_TYPE, CONTENT)], text).into_response())
+}
+
+/// All figures of a moment.
+#[derive(Debug)]
+struct Snapshot {
+    stats: Stats,
+    figures: Figures,
+}
+
+impl Snapshot {
+    fn into_text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("btd");
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    /// How the process is.
+    fn write_process(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let version = [("version", self.stats.version.as_str())];
+        to.encode_descriptor("build", "What is running", None, MetricType::Info)?.encode_info(&version)?;
+        gauge(to, "uptime_seconds", "How long it has been running", self.stats.uptime_s)?;
+        let memory = self.stats.memory;
+        let memory = [("anonymous", memory.anonymous), ("file_backed", memory.file_backed)];
+        gauges(to, "memory_bytes", "Resident memory: btd's own, and mapped payload", "kind", &memory)?;
+        counters(to, "errors", "What went wrong, by kind", "kind", &self.figures.errors)
+    }
+
+    /// What the torrents add up to.
+    fn write_torrents(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { stats, figures } = self;
+        let states = TorrentState::ALL.map(|state| (state.name(), stats.torrents.of(state)));
+        gauges(to, "torrents", "Torrents by what they are doing", "state", &states)?;
+        gauge(to, "wanted_bytes", "Payload that is wanted", stats.size)?;
+        gauge(to, "have_bytes", "Payload that is here and verified", stats.have)?;
+        gauge(to, "peers", "Connected peers", stats.peers)?;
+        gauge(to, "upload_bytes_per_second", "Payload that peers get", stats.upload_rate)?;
+        gauge(to, "download_bytes_per_second", "Payload that peers give", stats.download_rate)?;
+        counter(to, "uploaded_bytes", "Payload that peers got", stats.uploaded)?;
+        counter(to, "downloaded_bytes", "Payload that peers gave", stats.downloaded)?;
+        counter(to, "wasted_bytes", "Payload that came twice or failed its hash", figures.wasted)
+    }
+
+    fn write_workers(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let of = |figure: fn(&WorkerFigures) -> u64| -> Vec<(String, u64)> {
+            let workers = self.figures.workers.iter().enumerate();
+            workers.map(|(number, worker)| (number.to_string(), figure(worker))).collect()
+        };
+        let connections = of(|it| it.connections);
+        gauges(to, "worker_connections", "Open connections", "worker", &connections)?;
+        let sent = of(|it| it.bytes_sent);
+        counters(to, "worker_sent_bytes", "Bytes given to sockets", "worker", &sent)?;
+        let payload = of(|it| it.payload_bytes_sent);
+        counters(to, "worker_payload_sent_bytes", "Bytes of blocks that were sent", "worker", &payload)?;
+        counters(to, "worker_blocks_sent", "Blocks that were sent", "worker", &of(|it| it.blocks_sent))?;
+        counters(to, "worker_sends", "Operations that moved bytes", "worker", &of(|it| it.sends))
+    }
+
+    fn write_disk(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let disk = self.figures.disk;
+        counter(to, "hashed_bytes", "Payload that was hashed", disk.bytes_hashed)?;
+        counter(to, "written_bytes", "Payload that was written to files", disk.bytes_written)?;
+        counter(to, "pieces_verified", "Pieces that matched their hash", disk.pieces_verified)?;
+        counter(to, "pieces_failed", "Pieces that did not match their hash", disk.pieces_failed)?;
+        counter(to, "lane_jobs", "Batches of blocks that were not in memory", disk.lane_jobs)?;
+        gauge(to, "open_files", "Payload files that are open", disk.open_files)
+    }
+
+    fn write_trackers(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let hosts = few(&self.figures.trackers);
+        let of = |figure: fn(&TrackerFigures) -> u64| -> Vec<(&str, u64)> {
+            hosts.iter().map(|it| (it.host.as_str(), figure(it))).collect()
+        };
+        let (announces, failures) = (of(|it| it.announces), of(|it| it.failures));
+        counters(to, "tracker_announces", "Announces that were sent", "host", &announces)?;
+        counters(to, "tracker_failures", "Announces that failed", "host", &failures)?;
+        let is_working = of(|it| it.is_working.into());
+        gauges(to, "tracker_up", "Whether the latest announce was answered", "host", &is_working)
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
+        self.write_process(&mut to)?;
+        self.write_torrents(&mut to)?;
+        self.write_workers(&mut to)?;
+        self.write_disk(&mut to)?;
+        self.write_trackers(&mut to)
+    }
+}
+
+/// The hosts, the busiest ones if there are too many, and the others as one.
+fn few(trackers: &[TrackerFigures]) -> Vec<TrackerFigures> {
+    let mut hosts = trackers.to_vec();
+    if hosts.len() <= MAX_HOSTS {
+        return hosts;
+    }
+    hosts.sort_by_key(|it| std::cmp::Reverse(it.announces));
+    let others =
+        hosts.split_off(MAX_HOSTS).into_iter().fold(TrackerFigures::default(), |sum, one| TrackerFigures {
+            host: OTHER_HOSTS.to_owned(),
+            announces: sum.announces + one.announces,
+            failures: sum.failures + one.failures,
+            is_working: sum.is_working || one.is_working,
+        });
+    hosts.push(others);
+    hosts
+}
+
+fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+}
+
+fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    count(to.encode_descriptor(name, help, None, MetricType::Counter)?, value)
+}
+
+fn count(mut to: MetricEncoder<'_>, value: u64) -> fmt::Result {
+    to.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+}
+
+fn gauges(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(impl AsRef<str>, u64)],
+) -> fmt::Result {
+    let mut to = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    values.iter().try_for_each(|(of, value)| to.encode_family(&[(label, of.as_ref())])?.encode_gauge(value))
+}
+
+fn counters(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(impl AsRef<str>, u64)],
+) -> fmt::Result {
+    let mut to = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+    values.iter().try_for_each(|(of, value)| count(to.encode_family(&[(label, of.as_ref())])?, *value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_hosts_the_busiest_are_told_apart() {
+        let host = |number: u64| TrackerFigures {
+            host: format!("host-{number}"),
+            announces: number,
+            failures: 1,
+            is_working: number == 1,
+        };
+        let trackers: Vec<TrackerFigures> = (0..MAX_HOSTS as u64 + 3).map(host).collect();
+        let few = few(&trackers);
+        assert_eq!(few.len(), MAX_HOSTS + 1);
+        assert!(few.iter().any(|it| *it == trackers[MAX_HOSTS + 2]));
+        let others = few.last().unwrap();
+        let expected = (OTHER_HOSTS, 0 + 1 + 2, 3, true);
+        assert_eq!((others.host.as_str(), others.announces, others.failures, others.is_working), expected);
+    }
+}
