@@ -8,7 +8,7 @@ use super::{State, StateError};
 /// Small columns only: no page of bits, dictionaries or files is looked at.
 const RECORDS: &str = "SELECT id, info_hash, name, dir, label, error, tracker_set, added_at_s, completed_at_s,
     seeded_s, size, have_bytes, uploaded, downloaded, wasted, is_paused, is_seed_only, is_check_skipped,
-    is_sequential, upload_limit, download_limit, ratio_limit, seed_time_limit_s, queue_position, next_announce_s,
+    is_sequential, is_looked_at, lies_in, upload_limit, download_limit, ratio_limit, seed_time_limit_s, next_announce_s,
     EXISTS (SELECT 1 FROM info INDEXED BY info_is_known WHERE info.torrent = torrent.id)
     FROM torrent ORDER BY id";
 
@@ -53,6 +53,10 @@ pub struct Record<'a> {
     pub is_check_skipped: bool,
     /// Whether pieces are fetched in order.
     pub is_sequential: bool,
+    /// Whether it is known what of it is on disk.
+    pub is_looked_at: bool,
+    /// The folder where its files lie until it is complete, if that is not `dir`.
+    pub lies_in: Option<&'a str>,
     /// Most bytes a second that peers get.
     pub upload_limit: Option<u64>,
     /// Most bytes a second that peers give.
@@ -61,8 +65,6 @@ pub struct Record<'a> {
     pub ratio_limit: Option<f64>,
     /// How long it is seeded, in seconds.
     pub seed_time_limit_s: Option<u64>,
-    /// Its place among those that wait to be downloaded.
-    pub queue_position: Option<i64>,
     /// When its trackers may be asked again, in seconds since 1970.
     pub next_announce_s: Option<i64>,
     /// Whether its info dictionary is here.
@@ -112,13 +114,14 @@ impl<'a> Record<'a> {
             is_seed_only: row.get(16)?,
             is_check_skipped: row.get(17)?,
             is_sequential: row.get(18)?,
-            upload_limit: row.get(19)?,
-            download_limit: row.get(20)?,
-            ratio_limit: row.get(21)?,
-            seed_time_limit_s: row.get(22)?,
-            queue_position: row.get(23)?,
-            next_announce_s: row.get(24)?,
-            has_info: row.get(25)?,
+            is_looked_at: row.get(19)?,
+            lies_in: text(20)?,
+            upload_limit: row.get(21)?,
+            download_limit: row.get(22)?,
+            ratio_limit: row.get(23)?,
+            seed_time_limit_s: row.get(24)?,
+            next_announce_s: row.get(25)?,
+            has_info: row.get(26)?,
         })
     }
 }

@@ -27,6 +27,10 @@ pub struct Change {
     pub is_check_skipped: Option<bool>,
     /// Whether pieces are fetched in order.
     pub is_sequential: Option<bool>,
+    /// Whether it is known what of it is on disk.
+    pub is_looked_at: Option<bool>,
+    /// The folder where its files lie until it is complete, if that is not `dir`.
+    pub lies_in: Option<Option<String>>,
     /// Most bytes a second that peers get.
     pub upload_limit: Option<Option<u64>>,
     /// Most bytes a second that peers give.
@@ -49,8 +53,6 @@ pub struct Change {
     pub completed_at_s: Option<Option<i64>>,
     /// How long it has been seeded, in seconds.
     pub seeded_s: Option<u64>,
-    /// Its place among those that wait to be downloaded.
-    pub queue_position: Option<Option<i64>>,
     /// When its trackers may be asked again, in seconds since 1970.
     pub next_announce_s: Option<Option<i64>>,
     /// Its trackers; empty for none.
@@ -59,6 +61,8 @@ pub struct Change {
     pub select: Option<Vec<String>>,
     /// Files that lie elsewhere than the torrent says; empty for none.
     pub file_paths: Option<Vec<FilePath>>,
+    /// Addresses of peers that its magnet link names; empty for none.
+    pub peers: Option<Vec<String>>,
     /// Where its files lie, by [`super::path_hash`].
     pub paths: Option<Vec<i64>>,
 }
@@ -70,6 +74,8 @@ pub struct Choices {
     pub select: Vec<String>,
     /// Those that lie elsewhere than the torrent says.
     pub file_paths: Vec<FilePath>,
+    /// Addresses of peers that its magnet link names.
+    pub peers: Vec<String>,
 }
 
 impl State {
@@ -99,12 +105,14 @@ impl State {
     /// # Errors
     /// When the database cannot be read.
     pub fn choices(&mut self, id: i64) -> Result<Choices, StateError> {
-        let query = "SELECT patterns, file_paths FROM choice WHERE torrent = ?1";
+        let query = "SELECT patterns, file_paths, peers FROM choice WHERE torrent = ?1";
         let choices = self.connection.query_row(query, [id], |row| {
             let (select, file_paths): (Option<Json<_>>, Option<Json<_>>) = (row.get(0)?, row.get(1)?);
+            let peers: Option<Json<_>> = row.get(2)?;
             Ok(Choices {
                 select: select.map(|it| it.0).unwrap_or_default(),
                 file_paths: file_paths.map(|it| it.0).unwrap_or_default(),
+                peers: peers.map(|it| it.0).unwrap_or_default(),
             })
         });
         Ok(choices.optional().map_err(self.error())?.unwrap_or_default())
@@ -127,6 +135,9 @@ impl Change {
         }
         if let Some(file_paths) = &self.file_paths {
             choose(connection, id, "file_paths", file_paths)?;
+        }
+        if let Some(peers) = &self.peers {
+            choose(connection, id, "peers", peers)?;
         }
         self.paths.as_ref().map_or(Ok(()), |hashes| paths::save(connection, id, hashes))
     }
@@ -156,6 +167,8 @@ impl Change {
             ("is_seed_only", self.is_seed_only.map(Value::from)),
             ("is_check_skipped", self.is_check_skipped.map(Value::from)),
             ("is_sequential", self.is_sequential.map(Value::from)),
+            ("is_looked_at", self.is_looked_at.map(Value::from)),
+            ("lies_in", self.lies_in.clone().map(Value::from)),
             ("upload_limit", limit(self.upload_limit)),
             ("download_limit", limit(self.download_limit)),
             ("ratio_limit", self.ratio_limit.map(Value::from)),
@@ -167,7 +180,6 @@ impl Change {
             ("wasted", count(self.wasted)),
             ("completed_at_s", self.completed_at_s.map(Value::from)),
             ("seeded_s", count(self.seeded_s)),
-            ("queue_position", self.queue_position.map(Value::from)),
             ("next_announce_s", self.next_announce_s.map(Value::from)),
         ];
         columns.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -184,6 +196,8 @@ impl Change {
             is_seed_only: self.is_seed_only.or(before.is_seed_only),
             is_check_skipped: self.is_check_skipped.or(before.is_check_skipped),
             is_sequential: self.is_sequential.or(before.is_sequential),
+            is_looked_at: self.is_looked_at.or(before.is_looked_at),
+            lies_in: self.lies_in.or(before.lies_in),
             upload_limit: self.upload_limit.or(before.upload_limit),
             download_limit: self.download_limit.or(before.download_limit),
             ratio_limit: self.ratio_limit.or(before.ratio_limit),
@@ -195,11 +209,11 @@ impl Change {
             wasted: self.wasted.or(before.wasted),
             completed_at_s: self.completed_at_s.or(before.completed_at_s),
             seeded_s: self.seeded_s.or(before.seeded_s),
-            queue_position: self.queue_position.or(before.queue_position),
             next_announce_s: self.next_announce_s.or(before.next_announce_s),
             trackers: self.trackers.or(before.trackers),
             select: self.select.or(before.select),
             file_paths: self.file_paths.or(before.file_paths),
+            peers: self.peers.or(before.peers),
             paths: self.paths.or(before.paths),
         }
     }

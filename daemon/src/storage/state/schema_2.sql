@@ -22,6 +22,8 @@ CREATE TABLE new_torrent (
     is_seed_only      INTEGER NOT NULL DEFAULT 0,
     is_check_skipped  INTEGER NOT NULL DEFAULT 0,
     is_sequential     INTEGER NOT NULL DEFAULT 0,
+    is_looked_at      INTEGER NOT NULL DEFAULT 0,
+    lies_in           TEXT,
     upload_limit      INTEGER,
     download_limit    INTEGER,
     ratio_limit       REAL,
@@ -33,7 +35,6 @@ CREATE TABLE new_torrent (
     wasted            INTEGER NOT NULL DEFAULT 0,
     completed_at_s    INTEGER,
     seeded_s          INTEGER NOT NULL DEFAULT 0,
-    queue_position    INTEGER,
     next_announce_s   INTEGER
 ) STRICT;
 
@@ -64,11 +65,12 @@ ALTER TABLE info ADD COLUMN tail BLOB NOT NULL DEFAULT x'';
 -- Tells which torrents have one, without a look at the pages of dictionaries.
 CREATE INDEX info_is_known ON info (torrent);
 
--- What few users choose, as JSON: which files, and where they lie.
+-- What few torrents have, as JSON: which files are wanted, where they lie, and peers that a magnet link names.
 CREATE TABLE choice (
     torrent    INTEGER PRIMARY KEY REFERENCES torrent ON DELETE CASCADE,
     patterns   TEXT,
-    file_paths TEXT
+    file_paths TEXT,
+    peers      TEXT
 ) STRICT;
 
 -- Where payload lies, by 64 bits of a hash of the path.
