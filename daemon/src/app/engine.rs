@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::bus::Limits;
 use crate::config::RateLimits;
 use crate::coordinator::{Addition, Beginning, Instruction, Removal, Removed, Request, Standing};
-use crate::discovery::{Handle, Stats, Tracked};
+use crate::discovery::{Handle, Stats, Tracked, read_trackers};
 use crate::storage::lane::Lanes;
 use crate::storage::write::Writer;
 use crate::storage::{Leave, Registry, Torrent};
@@ -134,7 +134,8 @@ impl Engine {
             return Err(ServerError::Twice { name, info_hash });
         }
         if !tiers.is_empty() {
-            self.trackers.add(Tracked { info_hash, tiers, stats: Arc::clone(&stats) });
+            let trackers = read_trackers(&tiers);
+            self.trackers.add(Tracked { info_hash, trackers, stats: Arc::clone(&stats), first: None });
         }
         Ok(Member { standing: is_standing, stats })
     }

@@ -1,303 +1,341 @@
-//! The one task that owns all schedules: takes commands, sends what is due, and hears how it went.
-//!
-//! Every announce is a task of its own that waits in its host's queue; those of a torrent are dropped with it.
+//! The one task that owns all schedules: takes commands, sends what is due when its host takes it, and hears how it
+//! went. A torrent that waits is an entry in tables; only what is under way is a task.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use protocol::announce::{Announce, Answer, Ask, Event, Failure, Reply, Schedule, TrackerStatus, TrackerUrl};
+use protocol::announce::{Answer, Event, Failure, Reply, Schedule, TrackerStatus};
 use protocol::id::InfoHash;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::client::{AskError, Client};
 use super::complaints::Complaints;
-use super::{FoundPeers, Settings, Stats};
+use super::figures::Figures;
+use super::flights::{Flights, Job, Landed};
+use super::hosts::{Door, Hosts, News, Turn};
+use super::line::Line;
+use super::torrents::{Torrent, Torrents};
+use super::{Found, FoundPeers, Settings, Tracked};
+
+/// Announces that are sent, or turned away, before commands and answers are looked at again.
+const MAX_TURNS: usize = 1_000;
+/// Most announces with `stopped` that wait: more are hardly told in the two seconds there are at the end, and those
+/// who hear nothing forget us after an interval or two.
+const MAX_FAREWELLS: usize = 10_000;
+
+/// Takes what is known about the trackers of a torrent.
+pub(super) type Inform = Box<dyn FnOnce(Vec<TrackerStatus>) + Send>;
 
 /// What the application wants.
-#[derive(Debug)]
 pub(super) enum Command {
-    Add { info_hash: InfoHash, tiers: Vec<Vec<TrackerUrl>>, stats: Arc<Stats> },
+    Add(Tracked),
     WantPeers(InfoHash),
+    Reannounce(InfoHash),
     Completed(InfoHash),
     Remove(InfoHash),
-    Status { info_hash: InfoHash, reply: SyncSender<Vec<TrackerStatus>> },
+    Status { info_hash: InfoHash, inform: Inform },
     Stop { deadline: Instant },
 }
 
-/// What became of an announce.
-#[derive(Debug)]
-struct Report {
-    info_hash: InfoHash,
-    /// Tells the torrent from one that was removed and added again.
-    torrent: u64,
-    ask: Ask,
-    news: News,
-}
-
-#[derive(Debug)]
-enum News {
-    Sent,
-    Over(Result<Reply, AskError>),
-}
-
-#[derive(Debug)]
-struct Torrent {
-    number: u64,
-    schedule: Schedule,
-    stats: Arc<Stats>,
-    asks: JoinSet<()>,
-    /// Of these, announces with `completed`.
-    completions: usize,
-    /// Its entry in the timetable.
-    wake: Option<Instant>,
-}
-
-#[derive(Debug)]
 pub(super) struct Actor {
-    settings: Arc<Settings>,
-    client: Arc<Client>,
-    torrents: HashMap<InfoHash, Torrent>,
-    timetable: BTreeSet<(Instant, InfoHash)>,
-    added: u64,
+    found: Found,
+    figures: Arc<Figures>,
     complaints: Complaints,
-    /// Announces with `stopped` of torrents that were removed.
-    farewells: JoinSet<()>,
-    // As many reports as announces, whose number torrents and trackers bound.
-    reports: UnboundedSender<Report>,
-    reported: UnboundedReceiver<Report>,
+    torrents: Torrents,
+    hosts: Hosts<Job>,
+    flights: Flights,
+    /// Of torrents whose time has passed while we did not run.
+    overdue: Line,
+    /// Announces with `completed` that are not over.
+    completions: usize,
+    /// Announces with `stopped` that are not over.
+    farewells: usize,
+    is_ending: bool,
+    /// Torrents whose end a tracker has heard of at our own end.
+    dismissed: Vec<InfoHash>,
 }
 
 impl Actor {
-    pub(super) fn new(settings: Settings, client: Client) -> Self {
-        let (reports, reported) = unbounded_channel();
+    pub(super) fn new(settings: Settings, client: Client, figures: Arc<Figures>) -> Self {
         Self {
-            settings: Arc::new(settings),
-            client: Arc::new(client),
-            torrents: HashMap::new(),
-            timetable: BTreeSet::new(),
-            added: 0,
+            found: Arc::clone(&settings.found),
+            figures,
             complaints: Complaints::default(),
-            farewells: JoinSet::new(),
-            reports,
-            reported,
+            torrents: Torrents::default(),
+            hosts: Hosts::new(settings.per_host, settings.overall),
+            flights: Flights::new(settings, client),
+            overdue: Line::default(),
+            completions: 0,
+            farewells: 0,
+            is_ending: false,
+            dismissed: Vec::new(),
         }
     }
 
-    /// Runs until it is told to stop, or nobody is left who could tell it.
-    pub(super) async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+    /// Works until it is stopped, and returns the torrents whose trackers have heard that.
+    pub(super) async fn run(mut self, mut inbox: UnboundedReceiver<Command>) -> Vec<InfoHash> {
         loop {
-            let next = self.timetable.first().map(|(at, _)| *at);
-            let alarm = async move {
-                match next {
+            let due = self.torrents.next_due();
+            let alarm = async {
+                match due {
                     Some(at) => sleep_until(at.into()).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                command = commands.recv() => match command {
+                command = inbox.recv() => match command {
                     Some(Command::Stop { deadline }) => return self.say_goodbye(deadline).await,
                     Some(command) => self.obey(command),
-                    None => return,
+                    None => return Vec::new(),
                 },
-                Some(report) = self.reported.recv() => self.hear(report),
-                Some(_) = self.farewells.join_next() => {}
+                Some(landed) = self.flights.landed() => self.hear(landed),
                 () = alarm => self.wake(Instant::now()),
+                () = std::future::ready(()), if self.hosts.has_turn() => {}
             }
+            self.take_turns();
         }
     }
 
     fn obey(&mut self, command: Command) {
         let now = Instant::now();
         match command {
-            Command::Add { info_hash, tiers, stats } => self.add(info_hash, tiers, stats, now),
+            Command::Add(torrent) => self.add(torrent, now),
             Command::WantPeers(info_hash) => self.change(info_hash, |schedule| schedule.want_peers(now)),
             Command::Completed(info_hash) => self.change(info_hash, |schedule| schedule.completed(now)),
+            Command::Reannounce(info_hash) => self.reannounce(info_hash, now),
             Command::Remove(info_hash) => {
-                if let Some(torrent) = self.take(info_hash) {
-                    dismiss(info_hash, torrent, &self.settings, &self.client, &mut self.farewells);
+                if let Some(torrent) = self.torrents.take(info_hash) {
+                    self.flights.abort(|job| job.torrent == torrent.number && !job.is_farewell());
+                    self.dismiss(info_hash, *torrent, now);
                 }
             }
-            Command::Status { info_hash, reply } => {
-                let torrent = self.torrents.get(&info_hash);
-                reply.try_send(torrent.map(|torrent| torrent.schedule.status()).unwrap_or_default()).ok();
+            Command::Status { info_hash, inform } => {
+                let torrent = self.torrents.get(info_hash);
+                inform(torrent.map(|torrent| torrent.schedule.status()).unwrap_or_default());
             }
             Command::Stop { .. } => {}
         }
     }
 
-    fn add(&mut self, info_hash: InfoHash, tiers: Vec<Vec<TrackerUrl>>, stats: Arc<Stats>, now: Instant) {
-        drop(self.take(info_hash));
-        self.added += 1;
-        let schedule = Schedule::new(tiers, now, &mut rand::rng());
-        let torrent =
-            Torrent { number: self.added, schedule, stats, asks: JoinSet::new(), completions: 0, wake: None };
-        self.torrents.insert(info_hash, torrent);
+    fn add(&mut self, torrent: Tracked, now: Instant) {
+        let Tracked { info_hash, trackers, stats, first } = torrent;
+        if let Some(replaced) = self.torrents.take(info_hash) {
+            self.flights.abort(|job| job.torrent == replaced.number);
+        }
+        let first = match first {
+            None => now,
+            Some(first) if first <= now => self.overdue.place(now),
+            Some(first) => first,
+        };
+        let schedule = Schedule::new(trackers, first, now, &mut rand::rng());
+        self.torrents.add(info_hash, schedule, stats);
         self.ask_due(info_hash, now);
     }
 
-    /// Takes a torrent out, with its entry in the timetable.
-    fn take(&mut self, info_hash: InfoHash) -> Option<Torrent> {
-        let torrent = self.torrents.remove(&info_hash)?;
-        if let Some(at) = torrent.wake {
-            self.timetable.remove(&(at, info_hash));
-        }
-        Some(torrent)
-    }
-
     fn change(&mut self, info_hash: InfoHash, change: impl FnOnce(&mut Schedule)) {
-        if let Some(torrent) = self.torrents.get_mut(&info_hash) {
+        if let Some(torrent) = self.torrents.get_mut(info_hash) {
             change(&mut torrent.schedule);
             self.ask_due(info_hash, Instant::now());
         }
     }
 
+    fn reannounce(&mut self, info_hash: InfoHash, now: Instant) {
+        if let Some(torrent) = self.torrents.get(info_hash) {
+            torrent.schedule.trackers().urls().for_each(|url| self.hosts.doubt(url.host()));
+        }
+        self.change(info_hash, |schedule| schedule.reannounce(now));
+    }
+
     fn wake(&mut self, now: Instant) {
-        while let Some(&(at, info_hash)) = self.timetable.first().filter(|(at, _)| *at <= now) {
-            self.timetable.remove(&(at, info_hash));
-            if let Some(torrent) = self.torrents.get_mut(&info_hash) {
-                torrent.wake = None;
-                self.ask_due(info_hash, now);
-            }
+        while let Some(info_hash) = self.torrents.pop_due(now) {
+            self.ask_due(info_hash, now);
         }
     }
 
-    /// Sends what is due of one torrent, and notes when to look again.
+    /// Has what is due of one torrent wait for its host, and notes when to look again.
     fn ask_due(&mut self, info_hash: InfoHash, now: Instant) {
-        let Some(torrent) = self.torrents.get_mut(&info_hash) else { return };
-        while torrent.asks.try_join_next().is_some() {}
+        let Some(torrent) = self.torrents.get_mut(info_hash) else { return };
         for ask in torrent.schedule.due(now) {
-            let Some(url) = torrent.schedule.url(ask.tracker).cloned() else { continue };
-            let (settings, client) = (Arc::clone(&self.settings), Arc::clone(&self.client));
-            let (stats, reports) = (Arc::clone(&torrent.stats), self.reports.clone());
-            let number = torrent.number;
-            torrent.completions += usize::from(ask.event == Event::Completed);
-            torrent.asks.spawn(async move {
-                let report = |news| {
-                    let ask = ask.clone();
-                    reports.send(Report { info_hash, torrent: number, ask, news }).ok();
-                };
-                let announce = || {
-                    report(News::Sent);
-                    announce(info_hash, &ask, &stats, &settings)
-                };
-                let outcome = client.ask(&url, ask.family, announce).await;
-                report(News::Over(outcome));
-            });
-        }
-        let wake = torrent.schedule.next_due();
-        if torrent.wake != wake {
-            if let Some(at) = std::mem::replace(&mut torrent.wake, wake) {
-                self.timetable.remove(&(at, info_hash));
+            let is_completion = ask.event == Event::Completed;
+            if self.is_ending && !is_completion {
+                continue;
             }
-            self.timetable.extend(wake.map(|at| (at, info_hash)));
+            self.completions += usize::from(is_completion);
+            let (trackers, stats) = (Arc::clone(torrent.schedule.trackers()), Arc::clone(&torrent.stats));
+            queue(&mut self.hosts, Job { info_hash, torrent: torrent.number, trackers, stats, ask }, now);
         }
+        self.torrents.note(info_hash);
     }
 
-    fn hear(&mut self, report: Report) {
-        let Report { info_hash, torrent: number, ask, news } = report;
+    /// Sends what waits as far as hosts let it, and tells what may not go out.
+    fn take_turns(&mut self) {
         let now = Instant::now();
-        let torrent = self.torrents.get_mut(&info_hash).filter(|torrent| torrent.number == number);
-        let Some(torrent) = torrent else { return };
-        let origin = torrent.schedule.url(ask.tracker).map(TrackerUrl::origin).unwrap_or_default();
-        let rng = &mut rand::rng();
-        if matches!(news, News::Over(_)) && ask.event == Event::Completed {
-            torrent.completions = torrent.completions.saturating_sub(1);
+        for _ in 0..MAX_TURNS {
+            match self.hosts.next(now) {
+                None => return,
+                Some(Turn::Go(job, pass)) if self.may_go(&job, now) => self.flights.send(job, pass),
+                Some(Turn::Go(job, pass)) => {
+                    self.forget(&job);
+                    self.hosts.over(pass, News::Unknown, now);
+                }
+                Some(Turn::Away { job, failure, again }) => {
+                    self.forget(&job);
+                    if let Some(torrent) = self.torrent_of(&job) {
+                        torrent.schedule.turned_away(&job.ask, failure, now, again);
+                        self.ask_due(job.info_hash, now);
+                    }
+                }
+            }
         }
-        match news {
-            News::Sent => torrent.schedule.sent(&ask, now),
-            News::Over(Ok(Reply::Answer(answer))) => {
+    }
+
+    /// Whether the torrent of `job` is still there, which learns that it is sent; farewells need none.
+    fn may_go(&mut self, job: &Job, now: Instant) -> bool {
+        if let Some(torrent) = self.torrent_of(job) {
+            torrent.schedule.sent(&job.ask, now);
+            self.torrents.note(job.info_hash);
+            return true;
+        }
+        job.is_farewell()
+    }
+
+    /// The torrent of an announce, unless it was removed, or is only told to be.
+    fn torrent_of(&mut self, job: &Job) -> Option<&mut Torrent> {
+        self.torrents.get_mut(job.info_hash).filter(|torrent| torrent.number == job.torrent)
+    }
+
+    /// An announce is over, or will not be sent.
+    fn forget(&mut self, job: &Job) {
+        match job.ask.event {
+            Event::Completed => self.completions = self.completions.saturating_sub(1),
+            Event::Stopped => self.farewells = self.farewells.saturating_sub(1),
+            Event::None | Event::Started => {}
+        }
+    }
+
+    fn hear(&mut self, landed: Landed) {
+        let Landed { job, pass, outcome } = landed;
+        let now = Instant::now();
+        self.forget(&job);
+        let news = match &outcome {
+            None => News::Unknown,
+            // Little time is given to it, so it says little.
+            Some(Err(AskError::Timeout(_))) if job.is_farewell() => News::Unknown,
+            Some(Err(error)) if error.is_of_host() => News::Unreachable(error.failure()),
+            Some(_) => News::Reached,
+        };
+        if let Some(outcome) = outcome.as_ref().filter(|outcome| !matches!(outcome, Err(AskError::NoAddress)))
+        {
+            self.figures.count(&pass.host, matches!(outcome, Ok(Reply::Answer(_))), now);
+        }
+        self.hosts.over(pass, news, now);
+        match outcome {
+            None => {}
+            Some(outcome) if job.is_farewell() => self.hear_of_farewell(&job, outcome),
+            Some(outcome) => self.hear_of_torrent(&job, outcome, now),
+        }
+    }
+
+    fn hear_of_torrent(&mut self, job: &Job, outcome: Result<Reply, AskError>, now: Instant) {
+        let Job { info_hash, ask, .. } = job;
+        let Some(torrent) = self.torrents.get_mut(*info_hash).filter(|torrent| torrent.number == job.torrent)
+        else {
+            return;
+        };
+        let (origin, rng) = (job.origin(), &mut rand::rng());
+        match outcome {
+            Ok(Reply::Answer(answer)) => {
                 self.complaints.answered(&origin);
-                torrent.schedule.answered(&ask, &answer, now, rng);
-                let answered = found(origin, &ask, answer);
-                (self.settings.found)(info_hash, answered);
+                torrent.schedule.answered(ask, &answer, now, rng);
+                let next = torrent.schedule.next_of(ask).unwrap_or(now);
+                (self.found)(*info_hash, found(job, answer, next.saturating_duration_since(now)));
             }
-            News::Over(Ok(Reply::Refusal(refusal))) => {
+            Ok(Reply::Refusal(refusal)) => {
                 self.complaints.refused(&origin, &refusal.reason);
-                torrent.schedule.failed(&ask, Failure::Refused(refusal), now, rng);
+                torrent.schedule.failed(ask, Failure::Refused(refusal), now, rng);
             }
-            News::Over(Err(error)) => {
+            Err(error) => {
                 self.complaints.error(&origin, &error);
-                let failure = match error {
-                    AskError::NoAddress => Failure::NoAddress,
-                    error => Failure::Other(error.to_string()),
-                };
-                torrent.schedule.failed(&ask, failure, now, rng);
+                torrent.schedule.failed(ask, error.failure(), now, rng);
             }
         }
-        self.ask_due(info_hash, now);
+        self.ask_due(*info_hash, now);
     }
 
-    /// Waits until trackers have heard of downloads that became complete: one that ends with that is to be counted.
-    async fn let_completions_out(&mut self) {
-        while self.torrents.values().any(|torrent| torrent.completions > 0) {
-            let Some(report) = self.reported.recv().await else { return };
-            self.hear(report);
+    fn hear_of_farewell(&mut self, job: &Job, outcome: Result<Reply, AskError>) {
+        match outcome {
+            Ok(_) if self.is_ending => self.dismissed.push(job.info_hash),
+            Ok(_) => {}
+            Err(error) => {
+                let (tracker, info_hash) = (job.origin(), job.info_hash);
+                tracing::debug!(tracker, %info_hash, "the end was not announced: {error}");
+            }
         }
     }
 
-    /// Tells all trackers that we go, until they have heard it or the time is over.
-    async fn say_goodbye(mut self, deadline: Instant) {
-        self.client.hurry();
+    /// Has the trackers of a torrent told that it has stopped.
+    fn dismiss(&mut self, info_hash: InfoHash, mut torrent: Torrent, now: Instant) {
+        for ask in torrent.schedule.stop() {
+            if self.farewells >= MAX_FAREWELLS {
+                return;
+            }
+            self.farewells += 1;
+            let (trackers, stats) = (Arc::clone(torrent.schedule.trackers()), Arc::clone(&torrent.stats));
+            queue(&mut self.hosts, Job { info_hash, torrent: torrent.number, trackers, stats, ask }, now);
+        }
+    }
+
+    /// Tells all trackers that we go, until they have heard it or the time is over. Before that they are to have
+    /// heard of downloads that became complete: one that ends with that is to be counted.
+    async fn say_goodbye(mut self, deadline: Instant) -> Vec<InfoHash> {
+        self.is_ending = true;
+        self.hosts.open_for_the_end();
+        self.hosts.retain(|job| matches!(job.ask.event, Event::Completed | Event::Stopped));
         let half = deadline.saturating_duration_since(Instant::now()) / 2;
-        let _ = timeout(half, self.let_completions_out()).await;
-        let mut farewells = std::mem::take(&mut self.farewells);
-        for (info_hash, torrent) in self.torrents.drain() {
-            dismiss(info_hash, torrent, &self.settings, &self.client, &mut farewells);
+        let _ = timeout(half, self.work_until(|actor| actor.completions == 0)).await;
+        self.flights.abort(|job| !job.is_farewell());
+        let now = Instant::now();
+        for (info_hash, torrent) in self.torrents.take_all() {
+            self.dismiss(info_hash, *torrent, now);
         }
-        let all = async { while farewells.join_next().await.is_some() {} };
-        if timeout_at(deadline.into(), all).await.is_err() {
-            tracing::debug!("{} announces of the end were not answered in time", farewells.len());
+        if timeout_at(deadline.into(), self.work_until(|actor| actor.farewells == 0)).await.is_err() {
+            tracing::debug!("{} announces of the end were not answered in time", self.farewells);
         }
+        self.dismissed
     }
-}
 
-/// Drops the announces of a torrent and tells its trackers that it has stopped.
-fn dismiss(
-    info_hash: InfoHash,
-    mut torrent: Torrent,
-    settings: &Arc<Settings>,
-    client: &Arc<Client>,
-    farewells: &mut JoinSet<()>,
-) {
-    torrent.asks.abort_all();
-    for ask in torrent.schedule.stop() {
-        let Some(url) = torrent.schedule.url(ask.tracker).cloned() else { continue };
-        let (settings, client, stats) =
-            (Arc::clone(settings), Arc::clone(client), Arc::clone(&torrent.stats));
-        farewells.spawn(async move {
-            let announce = || announce(info_hash, &ask, &stats, &settings);
-            if let Err(error) = client.ask(&url, ask.family, announce).await {
-                tracing::debug!(tracker = url.origin(), %info_hash, "the end was not announced: {error}");
+    /// Sends and hears, and takes no commands.
+    async fn work_until(&mut self, is_enough: impl Fn(&Self) -> bool) {
+        loop {
+            self.take_turns();
+            if is_enough(self) {
+                return;
             }
-        });
+            if self.hosts.has_turn() {
+                tokio::task::yield_now().await;
+            } else if let Some(landed) = self.flights.landed().await {
+                self.hear(landed);
+            } else {
+                return;
+            }
+        }
     }
 }
 
-/// What is true at this moment.
-fn announce(info_hash: InfoHash, ask: &Ask, stats: &Stats, settings: &Settings) -> Announce {
-    Announce {
-        info_hash,
-        peer_id: settings.our_id,
-        port: settings.port,
-        uploaded: stats.uploaded.load(Ordering::Relaxed),
-        downloaded: stats.downloaded.load(Ordering::Relaxed),
-        left: stats.announced_left(),
-        event: ask.event,
-        num_want: Some(if ask.event == Event::Stopped { 0 } else { settings.num_want }),
-        key: Some(settings.key),
-        tracker_id: ask.tracker_id.clone(),
-    }
+/// Puts an announce into the queue of its host.
+fn queue(hosts: &mut Hosts<Job>, job: Job, now: Instant) {
+    let Some(url) = job.url() else { return };
+    let (host, door) = (url.host().clone(), Door::new(url, job.ask.family));
+    hosts.push(&host, door, job, now);
 }
 
-fn found(tracker: String, ask: &Ask, answer: Answer) -> FoundPeers {
+/// What an answer found; `next_in` is when its tracker is asked again.
+fn found(job: &Job, answer: Answer, next_in: Duration) -> FoundPeers {
     let Answer { peers, external_ip, seeds, leechers, warning, .. } = answer;
+    let tracker = job.origin();
     if let Some(warning) = warning {
         tracing::debug!(tracker, "the tracker says: {warning}");
     }
-    FoundPeers { tracker, family: ask.family, peers, external_ip, seeds, leechers }
+    FoundPeers { tracker, family: job.ask.family, peers, external_ip, seeds, leechers, next_in }
 }

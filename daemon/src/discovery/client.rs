@@ -1,17 +1,16 @@
-//! Sends one announce, by whatever its tracker speaks, when its host's queue lets it.
+//! Sends one announce, by whatever its tracker speaks.
 
 use std::io;
 use std::time::Duration;
 
 use protocol::announce::{
-    Announce, Event, Family, Reply, ResponseError, Scheme, TrackerUrl, UdpError, UrlError,
+    Announce, Event, Failure, Family, Reply, ResponseError, Scheme, TrackerUrl, UdpError, UrlError,
 };
 use rustls::ClientConfig;
 use tokio::time::timeout;
 
 use super::Settings;
 use super::dns::{Dns, LookupError};
-use super::gates::Gates;
 use super::http::HttpClient;
 use super::udp::UdpClient;
 
@@ -51,9 +50,24 @@ pub(super) enum AskError {
     Confused,
 }
 
+impl AskError {
+    /// Whether it is the host that cannot be reached, whatever it is asked.
+    pub(super) fn is_of_host(&self) -> bool {
+        use AskError::{Http, Io, Lookup, NoAddress, Timeout, Unanswered};
+        matches!(self, NoAddress | Lookup(_) | Timeout(_) | Unanswered(_) | Io(_) | Http(_))
+    }
+
+    /// What the schedule of a torrent is told.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::NoAddress => Failure::NoAddress,
+            error => Failure::Other(error.to_string().into()),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Client {
-    gates: Gates,
     http: HttpClient,
     udp: UdpClient,
     http_timeout: Duration,
@@ -64,7 +78,6 @@ impl Client {
     pub(super) fn new(settings: &Settings, tls: ClientConfig) -> Self {
         let dns = Dns::new(settings.resolve.clone());
         Self {
-            gates: Gates::new(settings.per_host, settings.overall),
             http: HttpClient::new(&dns, tls, settings.per_host),
             udp: UdpClient::new(dns, settings.udp_base, settings.udp_attempts),
             http_timeout: settings.http_timeout,
@@ -72,20 +85,13 @@ impl Client {
         }
     }
 
-    /// No more regular announces come: those with `stopped` may go out faster.
-    pub(super) fn hurry(&self) {
-        self.gates.open_for_the_end();
-    }
-
-    /// Waits for a turn, then sends what `announce` makes of the moment.
+    /// Sends `announce`, and waits for what the tracker says.
     pub(super) async fn ask(
         &self,
         url: &TrackerUrl,
         family: Family,
-        announce: impl FnOnce() -> Announce,
+        announce: &Announce,
     ) -> Result<Reply, AskError> {
-        let _pass = self.gates.enter(&url.host().to_string()).await;
-        let announce = announce();
         let limit = match (announce.event, url.scheme()) {
             (Event::Stopped, _) => self.stopped_timeout,
             (_, Scheme::Http | Scheme::Https) => self.http_timeout,
@@ -94,8 +100,8 @@ impl Client {
         };
         let asking = async {
             match url.scheme() {
-                Scheme::Http | Scheme::Https => self.http.ask(url, family, &announce).await,
-                Scheme::Udp => self.udp.ask(url, family, &announce).await,
+                Scheme::Http | Scheme::Https => self.http.ask(url, family, announce).await,
+                Scheme::Udp => self.udp.ask(url, family, announce).await,
             }
         };
         timeout(limit, asking).await.unwrap_or(Err(AskError::Timeout(limit)))

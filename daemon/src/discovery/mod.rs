@@ -1,8 +1,8 @@
 //! Asks trackers for peers, on an ordinary thread: HTTP, HTTPS and UDP, a queue for each host.
 //!
-//! The application starts one [`Discovery`] and adds torrents through its [`Handle`]. What is asked when is decided
-//! by `protocol::announce::Schedule`; here it is sent, and the peers that come back go to [`Settings::found`].
-//! Nothing here knows of connections, pieces or files.
+//! The application starts one [`Discovery`] and adds torrents through its [`Handle`], a hundred thousand if need be.
+//! What is asked when is decided by `protocol::announce::Schedule`; here it is sent, and the peers that come back go
+//! to [`Settings::found`]. Nothing here knows of connections, pieces or files.
 
 use std::fmt;
 use std::io;
@@ -13,26 +13,33 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use protocol::announce::{Family, TrackerStatus, TrackerUrl, UNKNOWN_LEFT};
+use protocol::announce::{Family, TrackerSet, TrackerStatus, UNKNOWN_LEFT};
 use protocol::id::InfoHash;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 mod actor;
 mod client;
 mod complaints;
 mod dns;
 mod fetch;
-mod gates;
+mod figures;
+mod flights;
+mod hosts;
 mod http;
+mod line;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod torrents;
+mod trouble;
 mod udp;
 
 use actor::{Actor, Command};
 use client::Client;
 pub use dns::{Lookup, Resolve};
 pub use fetch::{FetchError, fetch};
+use figures::Figures;
+pub use figures::HostFigures;
 pub use settings::{Roots, Settings};
 
 /// How long a caller waits for a status; the thread never blocks, so this is not reached while it lives.
@@ -73,10 +80,19 @@ impl Stats {
 pub struct Tracked {
     /// Its name.
     pub info_hash: InfoHash,
-    /// URLs of trackers by tier (BEP 12), as the torrent or the magnet has them.
-    pub tiers: Vec<Vec<String>>,
+    /// Its trackers, shared by torrents that have the same. [`read_trackers`] makes them.
+    pub trackers: Arc<TrackerSet>,
     /// What to say about it.
     pub stats: Arc<Stats>,
+    /// When to announce it first: when its next announce was due, as [`FoundPeers::next_in`] told before a restart.
+    /// What is overdue comes one after the other. `None` for a torrent that is new, which is announced at once.
+    pub first: Option<Instant>,
+}
+
+/// The trackers at the URLs of `tiers` (BEP 12), as a torrent or a magnet has them, without those that cannot be
+/// asked.
+pub fn read_trackers(tiers: &[Vec<String>]) -> Arc<TrackerSet> {
+    Arc::new(TrackerSet::parse(tiers, |error| tracing::debug!("a tracker is left out: {error}")))
 }
 
 /// What one announce found.
@@ -94,6 +110,8 @@ pub struct FoundPeers {
     pub seeds: Option<u32>,
     /// Leechers that it knows.
     pub leechers: Option<u32>,
+    /// How long until it is to be asked again.
+    pub next_in: Duration,
 }
 
 /// Takes found peers. It is called on the thread of [`Discovery`] and must not block.
@@ -114,7 +132,7 @@ pub enum DiscoveryError {
 #[derive(Debug)]
 pub struct Discovery {
     handle: Handle,
-    done: Receiver<()>,
+    done: Receiver<Vec<InfoHash>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -131,17 +149,19 @@ impl Discovery {
             .build()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let (finished, done) = sync_channel(1);
+        let figures = Arc::new(Figures::default());
+        let counted = Arc::clone(&figures);
         let work = move || {
-            runtime.block_on(async move {
+            let dismissed = runtime.block_on(async move {
                 let client = Client::new(&settings, tls);
-                Actor::new(settings, client).run(inbox).await;
+                Actor::new(settings, client, counted).run(inbox).await
             });
             // A name that is being looked up must not hold up the end.
             runtime.shutdown_background();
-            finished.send(()).ok();
+            finished.send(dismissed).ok();
         };
         let thread = thread::Builder::new().name("discovery".to_owned()).spawn(work)?;
-        Ok(Self { handle: Handle { commands }, done, thread: Some(thread) })
+        Ok(Self { handle: Handle { commands, figures }, done, thread: Some(thread) })
     }
 
     /// The way to it for everyone else.
@@ -150,17 +170,20 @@ impl Discovery {
     }
 
     /// Says `stopped` to all trackers that were told `started`, in parallel, and returns when they have answered or
-    /// `within` has passed.
-    pub fn stop(mut self, within: Duration) {
-        self.finish(within);
+    /// `within` has passed. Of a hundred thousand torrents a part hears it. Returns those of which a tracker knows
+    /// now that they are gone: their next announce is due at once.
+    pub fn stop(mut self, within: Duration) -> Vec<InfoHash> {
+        self.finish(within)
     }
 
-    fn finish(&mut self, within: Duration) {
-        let Some(thread) = self.thread.take() else { return };
+    fn finish(&mut self, within: Duration) -> Vec<InfoHash> {
+        let Some(thread) = self.thread.take() else { return Vec::new() };
         self.handle.send(Command::Stop { deadline: Instant::now() + within });
-        if self.done.recv_timeout(within + Duration::from_millis(100)).is_ok() {
-            thread.join().ok();
-        }
+        let Ok(dismissed) = self.done.recv_timeout(within + Duration::from_millis(100)) else {
+            return Vec::new();
+        };
+        thread.join().ok();
+        dismissed
     }
 }
 
@@ -176,25 +199,16 @@ pub struct Handle {
     // Unbounded, since a removal must not be lost and its sender must not wait: what comes in is a few commands for
     // each torrent of our own.
     commands: mpsc::UnboundedSender<Command>,
+    figures: Arc<Figures>,
 }
 
 impl Handle {
     /// Begins to announce a torrent, in place of one with the same info-hash. Returns how many trackers it has that
     /// can be asked; with none it is not announced.
     pub fn add(&self, torrent: Tracked) -> usize {
-        let parse = |url: &String| match url.parse::<TrackerUrl>() {
-            Ok(url) => Some(url),
-            Err(error) => {
-                tracing::debug!(info_hash = %torrent.info_hash, "a tracker is left out: {error}");
-                None
-            }
-        };
-        let tiers: Vec<Vec<TrackerUrl>> =
-            torrent.tiers.iter().map(|tier| tier.iter().filter_map(parse).collect()).collect();
-        let count = tiers.iter().map(Vec::len).sum();
+        let count = torrent.trackers.len();
         if count > 0 {
-            let (info_hash, stats) = (torrent.info_hash, torrent.stats);
-            self.send(Command::Add { info_hash, tiers, stats });
+            self.send(Command::Add(torrent));
         }
         count
     }
@@ -202,6 +216,12 @@ impl Handle {
     /// Asks for more peers as soon as the tracker allows it.
     pub fn want_peers(&self, info_hash: InfoHash) {
         self.send(Command::WantPeers(info_hash));
+    }
+
+    /// The user wants an announce: the trackers in charge are asked as soon as their minimum interval allows it, and
+    /// those that fail are tried again.
+    pub fn reannounce(&self, info_hash: InfoHash) {
+        self.send(Command::Reannounce(info_hash));
     }
 
     /// The download became complete while it ran.
@@ -214,11 +234,26 @@ impl Handle {
         self.send(Command::Remove(info_hash));
     }
 
-    /// What is known about the trackers of a torrent; empty when it is not announced.
+    /// What is known about the trackers of a torrent; empty when it is not announced. For threads that may wait.
     pub fn status(&self, info_hash: InfoHash) -> Vec<TrackerStatus> {
         let (reply, answer) = sync_channel(1);
-        self.send(Command::Status { info_hash, reply });
+        let inform = Box::new(move |status| reply.try_send(status).unwrap_or_default());
+        self.send(Command::Status { info_hash, inform });
         answer.recv_timeout(STATUS_TIMEOUT).unwrap_or_default()
+    }
+
+    /// The same, for those who may not wait: what is known comes through the channel, which is closed when the
+    /// thread has ended.
+    pub fn ask_status(&self, info_hash: InfoHash) -> oneshot::Receiver<Vec<TrackerStatus>> {
+        let (reply, answer) = oneshot::channel();
+        let inform = Box::new(move |status| reply.send(status).unwrap_or_default());
+        self.send(Command::Status { info_hash, inform });
+        answer
+    }
+
+    /// What announces came to so far, by host in order of names; a bounded number of them.
+    pub fn figures(&self) -> Vec<HostFigures> {
+        self.figures.all()
     }
 
     fn send(&self, command: Command) {

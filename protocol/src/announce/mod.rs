@@ -9,6 +9,7 @@ mod query;
 mod request;
 mod response;
 mod schedule;
+mod trackers;
 mod udp;
 mod url;
 
@@ -18,6 +19,7 @@ pub use response::{
     Answer, MAX_PEERS, MAX_RESPONSE_LENGTH, PeerForm, Refusal, Reply, ResponseError, RetryIn,
 };
 pub use schedule::{Ask, Failure, Schedule, TrackerState, TrackerStatus};
+pub use trackers::TrackerSet;
 pub use udp::{CONNECTION_LIFETIME, UdpError, UdpRequest, UdpResponse, retry_delay};
 pub use url::{Host, Scheme, TrackerUrl, UrlError};
 

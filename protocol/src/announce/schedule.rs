@@ -4,48 +4,47 @@
 //! went. For each address family by itself, one tracker is in charge: the first, in the order of the tiers, that is
 //! not failing. Those before it, which are failing, are tried again after a pause that grows. Nothing here sends.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
 use super::response::{Answer, Refusal, RetryIn};
-use super::{Event, Family, Host, TrackerUrl};
+use super::{Event, Family, TrackerSet, TrackerUrl};
 
 mod endpoint;
+mod moment;
 
 pub use endpoint::TrackerState;
 use endpoint::{Endpoint, Turn};
+use moment::Moment;
 
-/// Most trackers of one torrent that are ever asked; public lists have about a hundred.
-const MAX_TRACKERS: usize = 128;
 /// How long the tracker in charge may leave an announce unanswered before the next one is asked as well, so that
 /// a dead tracker at the head of the list does not hold up the download.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// The trackers of one torrent.
+/// When the trackers of one torrent are asked. Some hundred bytes, for there may be a hundred thousand.
 #[derive(Debug)]
 pub struct Schedule {
-    trackers: Vec<Tracker>,
-    /// Per family: the tiers, each the indices of its trackers in the order in which they are asked.
-    order: [Vec<Vec<usize>>; 2],
+    trackers: Arc<TrackerSet>,
+    /// The trackers in the order in which they are asked, by tiers: over IPv4, and then over IPv6.
+    order: Box<[u8]>,
+    /// Of trackers that were asked, sorted by their keys.
+    endpoints: Vec<Endpoint>,
+    /// What moments are counted from.
+    epoch: Instant,
+    /// When trackers that were not asked yet are due, if they come to their turn.
+    first: Moment,
     is_complete: bool,
     is_stopped: bool,
-}
-
-#[derive(Debug)]
-struct Tracker {
-    url: TrackerUrl,
-    tier: usize,
-    /// Per family; `None` when the URL has an address of the other.
-    endpoints: [Option<Endpoint>; 2],
 }
 
 /// An announce to be sent now. It is given back with how it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
-    /// Index of the tracker, for [`Schedule::url`].
-    pub tracker: usize,
+    /// Index of the tracker, for [`TrackerSet::url`].
+    pub tracker: u8,
     /// The addresses to send it from and to.
     pub family: Family,
     /// What has happened.
@@ -62,7 +61,7 @@ pub enum Failure {
     /// The tracker refused.
     Refused(Refusal),
     /// It could not be reached, or was not understood.
-    Other(String),
+    Other(Arc<str>),
 }
 
 /// What is known about one tracker over one family, for reports.
@@ -95,37 +94,41 @@ pub struct TrackerStatus {
 }
 
 impl Schedule {
-    /// Trackers by tier, the best first; each tier is shuffled once (BEP 12).
-    pub fn new(tiers: Vec<Vec<TrackerUrl>>, now: Instant, rng: &mut impl Rng) -> Self {
-        let mut trackers: Vec<Tracker> = Vec::new();
-        let mut order = Vec::new();
-        for (tier, urls) in tiers.into_iter().enumerate() {
-            let first = trackers.len();
-            let room = MAX_TRACKERS - first;
-            trackers.extend(urls.into_iter().take(room).map(|url| Tracker::new(url, tier, now)));
-            let mut indices: Vec<usize> = (first..trackers.len()).collect();
-            indices.shuffle(rng);
-            order.push(indices);
+    /// Asks `trackers` from `first` on, which may be past: a torrent that was announced before waits for its time.
+    /// Each tier is shuffled once (BEP 12).
+    pub fn new(trackers: Arc<TrackerSet>, first: Instant, now: Instant, rng: &mut impl Rng) -> Self {
+        let mut order: Vec<u8> = trackers.indices().collect();
+        for tier in order.chunk_by_mut(|a, b| trackers.tier(*a) == trackers.tier(*b)) {
+            tier.shuffle(rng);
         }
-        Self { trackers, order: [order.clone(), order], is_complete: false, is_stopped: false }
+        order.extend_from_within(..);
+        let first = Moment::from(now, first);
+        let order = order.into_boxed_slice();
+        Self {
+            trackers,
+            order,
+            endpoints: Vec::new(),
+            epoch: now,
+            first,
+            is_complete: false,
+            is_stopped: false,
+        }
     }
 
-    /// Where the tracker of an [`Ask`] is.
-    pub fn url(&self, tracker: usize) -> Option<&TrackerUrl> {
-        self.trackers.get(tracker).map(|tracker| &tracker.url)
+    /// The trackers.
+    pub fn trackers(&self) -> &Arc<TrackerSet> {
+        &self.trackers
     }
 
-    /// The announces to be sent now. Each must be reported by [`Schedule::sent`] when it leaves, and by
-    /// [`Schedule::answered`] or [`Schedule::failed`] when it is over.
+    /// The announces to be sent now. Each must be reported by [`Schedule::sent`] when it leaves, and when it is over
+    /// by [`Schedule::answered`], [`Schedule::failed`] or [`Schedule::turned_away`].
     pub fn due(&mut self, now: Instant) -> Vec<Ask> {
+        let now = Moment::until(self.epoch, now);
         let mut asks = Vec::new();
         for family in Family::ALL {
             for (tracker, at) in self.plan(family) {
-                if at > now {
-                    continue;
-                }
-                if let Some(endpoint) = self.endpoint_mut(tracker, family) {
-                    asks.push(endpoint.ask(tracker, family));
+                if at <= now {
+                    asks.push(self.endpoint_or_new(tracker, family).ask());
                 }
             }
         }
@@ -134,22 +137,32 @@ impl Schedule {
 
     /// When [`Schedule::due`] has something next; `None` while only a report can change that.
     pub fn next_due(&self) -> Option<Instant> {
-        Family::ALL.into_iter().flat_map(|family| self.plan(family)).map(|(_, at)| at).min()
+        let plans = Family::ALL.into_iter().flat_map(|family| self.plan(family));
+        plans.map(|(_, at)| at).min().map(|at| at.at(self.epoch))
+    }
+
+    /// When the tracker of `ask` is to be asked again.
+    pub fn next_of(&self, ask: &Ask) -> Option<Instant> {
+        self.endpoint(ask.tracker, ask.family).map(|endpoint| endpoint.next().at(self.epoch))
     }
 
     /// An announce has left the queue of its host: the tracker's time runs.
     pub fn sent(&mut self, ask: &Ask, now: Instant) {
-        if let Some(endpoint) = self.endpoint_mut(ask.tracker, ask.family) {
+        let now = Moment::from(self.epoch, now);
+        if let Some(endpoint) = self.endpoint_mut(ask) {
             endpoint.sent(now);
         }
     }
 
     /// A tracker answered: it moves to the front of its tier (BEP 12) and is asked again at its interval.
     pub fn answered(&mut self, ask: &Ask, answer: &Answer, now: Instant, rng: &mut impl Rng) {
+        let now = Moment::from(self.epoch, now);
         let jitter = rng.random_range(0.0..0.1);
-        let Some(endpoint) = self.endpoint_mut(ask.tracker, ask.family) else { return };
+        let Some(endpoint) = self.endpoint_mut(ask) else { return };
         endpoint.answered(ask.event, answer, now, jitter);
-        for tier in &mut self.order[ask.family.index()] {
+        let trackers = &self.trackers;
+        let order = self.order.chunks_exact_mut(trackers.len()).nth(ask.family.index()).unwrap_or_default();
+        for tier in order.chunk_by_mut(|a, b| trackers.tier(*a) == trackers.tier(*b)) {
             if let Some(at) = tier.iter().position(|tracker| *tracker == ask.tracker) {
                 tier[..=at].rotate_right(1);
             }
@@ -158,19 +171,41 @@ impl Schedule {
 
     /// An announce failed: the next tracker is in charge, and this one is tried again later.
     pub fn failed(&mut self, ask: &Ask, failure: Failure, now: Instant, rng: &mut impl Rng) {
+        let now = Moment::from(self.epoch, now);
         let jitter = rng.random_range(0.0..0.25);
-        if let Some(endpoint) = self.endpoint_mut(ask.tracker, ask.family) {
+        if let Some(endpoint) = self.endpoint_mut(ask) {
             endpoint.failed(failure, now, jitter);
+        }
+    }
+
+    /// An announce was not sent, since all announces to its host fail with `failure`: the next tracker is in charge,
+    /// and this one comes to its turn at `again`.
+    pub fn turned_away(&mut self, ask: &Ask, failure: Failure, now: Instant, again: Instant) {
+        let (now, again) = (Moment::from(self.epoch, now), Moment::from(self.epoch, again));
+        if let Some(endpoint) = self.endpoint_mut(ask) {
+            endpoint.turned_away(failure, now, again);
         }
     }
 
     /// The swarm would like more peers: the tracker in charge is asked early, though not before its minimum
     /// interval.
     pub fn want_peers(&mut self, now: Instant) {
+        let now = Moment::until(self.epoch, now);
         for family in Family::ALL {
-            let in_charge = self.plan(family).last().map(|(tracker, _)| *tracker);
-            if let Some(endpoint) = in_charge.and_then(|tracker| self.endpoint_mut(tracker, family)) {
-                endpoint.hurry(now);
+            let Some((tracker, _)) = self.plan(family).pop() else { continue };
+            self.first = self.first.min(now);
+            self.change(tracker, family, |endpoint| endpoint.hurry(now));
+        }
+    }
+
+    /// The user wants an announce: the tracker in charge is asked as soon as its minimum interval allows it, and
+    /// those before it that are failing are tried again.
+    pub fn reannounce(&mut self, now: Instant) {
+        let now = Moment::until(self.epoch, now);
+        self.first = self.first.min(now);
+        for family in Family::ALL {
+            for (tracker, _) in self.plan(family) {
+                self.change(tracker, family, |endpoint| endpoint.retry(now));
             }
         }
     }
@@ -178,49 +213,47 @@ impl Schedule {
     /// The download became complete while it ran: trackers that know the torrent as a download are told, once and
     /// at once. Others never hear of it: to them it starts as a seed.
     pub fn completed(&mut self, now: Instant) {
+        let now = Moment::until(self.epoch, now);
         if !std::mem::replace(&mut self.is_complete, true) {
-            self.endpoints_mut().for_each(|endpoint| endpoint.completed(now));
+            self.endpoints.iter_mut().for_each(|endpoint| endpoint.completed(now));
         }
     }
 
     /// Ends the schedule: nothing is due any more but these announces, to all trackers that were told `started`.
     pub fn stop(&mut self) -> Vec<Ask> {
         self.is_stopped = true;
-        let mut asks = Vec::new();
-        for (index, tracker) in self.trackers.iter_mut().enumerate() {
-            for family in Family::ALL {
-                let endpoint = tracker.endpoints[family.index()].as_mut();
-                asks.extend(endpoint.and_then(|endpoint| endpoint.stop(index, family)));
-            }
-        }
-        asks
+        self.endpoints.iter_mut().filter_map(Endpoint::stop).collect()
     }
 
     /// What is known about each tracker, in the order in which they are asked over IPv4 first.
     pub fn status(&self) -> Vec<TrackerStatus> {
-        let of_family = |family: Family| {
-            let indices = self.order[family.index()].iter().flatten();
-            indices.filter_map(move |index| self.trackers.get(*index)?.status(family))
-        };
+        let of_family =
+            |family| self.order(family).filter_map(move |tracker| self.status_of(tracker, family));
         Family::ALL.into_iter().flat_map(of_family).collect()
     }
 
+    fn status_of(&self, tracker: u8, family: Family) -> Option<TrackerStatus> {
+        let (url, tier) = (self.trackers.url(tracker)?.clone(), self.trackers.tier(tracker)?);
+        let untried = Endpoint::new(tracker, family, self.first);
+        Some(self.endpoint(tracker, family).unwrap_or(&untried).status(url, tier, self.epoch))
+    }
+
     /// Which trackers may be asked over `family`, and when: those that are failing, up to and with the one in charge.
-    fn plan(&self, family: Family) -> Vec<(usize, Instant)> {
+    fn plan(&self, family: Family) -> Vec<(u8, Moment)> {
         let mut plan = Vec::new();
-        let mut not_before: Option<Instant> = None;
-        let order = if self.is_stopped { [].iter() } else { self.order[family.index()].iter() };
-        for &index in order.flatten() {
-            let Some(endpoint) = self.trackers.get(index).and_then(|tracker| tracker.endpoint(family)) else {
-                continue;
-            };
-            match endpoint.turn() {
+        let mut not_before = Moment::default();
+        if self.is_stopped {
+            return plan;
+        }
+        for tracker in self.order(family) {
+            let untried = Turn::InCharge { at: self.first };
+            match self.endpoint(tracker, family).map_or(untried, Endpoint::turn) {
                 Turn::Never => {}
                 Turn::Waits => break,
-                Turn::Asked { at } => not_before = not_before.max(Some(at + PATIENCE)),
-                Turn::Again { at } => plan.push((index, not_before.map_or(at, |least| at.max(least)))),
+                Turn::Asked { at } => not_before = not_before.max(at.after(PATIENCE)),
+                Turn::Again { at } => plan.push((tracker, at.max(not_before))),
                 Turn::InCharge { at } => {
-                    plan.push((index, not_before.map_or(at, |least| at.max(least))));
+                    plan.push((tracker, at.max(not_before)));
                     break;
                 }
             }
@@ -228,30 +261,39 @@ impl Schedule {
         plan
     }
 
-    fn endpoint_mut(&mut self, tracker: usize, family: Family) -> Option<&mut Endpoint> {
-        self.trackers.get_mut(tracker)?.endpoints[family.index()].as_mut()
+    /// The trackers in the order in which they are asked over `family`.
+    fn order(&self, family: Family) -> impl Iterator<Item = u8> {
+        let order = self.order.iter().skip(family.index() * self.trackers.len()).take(self.trackers.len());
+        order.copied().filter(move |tracker| self.trackers.may_have(*tracker, family))
     }
 
-    fn endpoints_mut(&mut self) -> impl Iterator<Item = &mut Endpoint> {
-        self.trackers.iter_mut().flat_map(|tracker| tracker.endpoints.iter_mut().flatten())
+    fn position(&self, tracker: u8, family: Family) -> Result<usize, usize> {
+        self.endpoints.binary_search_by_key(&(family, tracker), Endpoint::key)
     }
-}
 
-impl Tracker {
-    fn new(url: TrackerUrl, tier: usize, now: Instant) -> Self {
-        let endpoints = Family::ALL.map(|family| {
-            let is_of_other = matches!(url.host(), Host::Address(address) if Family::of(*address) != family);
-            (!is_of_other).then(|| Endpoint::new(now))
+    fn endpoint(&self, tracker: u8, family: Family) -> Option<&Endpoint> {
+        self.endpoints.get(self.position(tracker, family).ok()?)
+    }
+
+    fn endpoint_mut(&mut self, ask: &Ask) -> Option<&mut Endpoint> {
+        let at = self.position(ask.tracker, ask.family).ok()?;
+        self.endpoints.get_mut(at)
+    }
+
+    fn change(&mut self, tracker: u8, family: Family, change: impl FnOnce(&mut Endpoint)) {
+        if let Ok(at) = self.position(tracker, family) {
+            change(&mut self.endpoints[at]);
+        }
+    }
+
+    fn endpoint_or_new(&mut self, tracker: u8, family: Family) -> &mut Endpoint {
+        let at = self.position(tracker, family).unwrap_or_else(|at| {
+            // Hardly ever are there more: no room is left for them.
+            self.endpoints.reserve_exact(1);
+            self.endpoints.insert(at, Endpoint::new(tracker, family, self.first));
+            at
         });
-        Self { url, tier, endpoints }
-    }
-
-    fn endpoint(&self, family: Family) -> Option<&Endpoint> {
-        self.endpoints[family.index()].as_ref()
-    }
-
-    fn status(&self, family: Family) -> Option<TrackerStatus> {
-        Some(self.endpoint(family)?.status(self.url.clone(), self.tier, family))
+        &mut self.endpoints[at]
     }
 }
 

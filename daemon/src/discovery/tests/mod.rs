@@ -67,7 +67,7 @@ async fn ask(settings: &Settings, url: &str, family: Family) -> Result<Reply, As
 }
 
 async fn ask_with(client: &Client, url: &str, family: Family, event: Event) -> Result<Reply, AskError> {
-    let announce = || Announce {
+    let announce = Announce {
         info_hash: InfoHash::new([1; 20]),
         peer_id: PeerId::new([2; 20]),
         port: 6881,
@@ -80,7 +80,7 @@ async fn ask_with(client: &Client, url: &str, family: Family, event: Event) -> R
         tracker_id: None,
     };
     let url: TrackerUrl = url.parse().unwrap();
-    timeout(PATIENCE, client.ask(&url, family, announce)).await.expect("it ends by itself")
+    timeout(PATIENCE, client.ask(&url, family, &announce)).await.expect("it ends by itself")
 }
 
 fn peers(reply: Result<Reply, AskError>) -> Vec<SocketAddr> {

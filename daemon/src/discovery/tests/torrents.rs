@@ -15,8 +15,9 @@ fn hash(number: u16) -> InfoHash {
 }
 
 fn tracked(number: u16, tiers: &[&[String]]) -> Tracked {
-    let tiers = tiers.iter().map(|tier| tier.to_vec()).collect();
-    Tracked { info_hash: hash(number), tiers, stats: Arc::new(Stats::default()) }
+    let tiers: Vec<Vec<String>> = tiers.iter().map(|tier| tier.to_vec()).collect();
+    let (trackers, stats) = (read_trackers(&tiers), Arc::new(Stats::default()));
+    Tracked { info_hash: hash(number), trackers, stats, first: None }
 }
 
 /// A tracker that passes on what it is asked, and answers at once.
@@ -132,6 +133,83 @@ async fn many_torrents_do_not_storm_one_host() {
     }
     let most = peak.load(Ordering::SeqCst);
     assert!((2..=4).contains(&most), "{most} at a time");
+}
+
+#[tokio::test]
+async fn a_dead_host_is_tried_by_few_torrents_and_known_to_all() {
+    const TORRENTS: u16 = 500;
+    let (settings, _found) = settings();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let tried = Arc::clone(&tries);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tried.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    let (alive, mut asked) = listening().await;
+    let discovery = Discovery::start(settings).unwrap();
+    let handle = discovery.handle();
+    let tiers = [vec![format!("http://{at}/")], vec![format!("http://{alive}/")]];
+    for number in 0..TORRENTS {
+        handle.add(tracked(number, &[&tiers[0], &tiers[1]]));
+    }
+    for _ in 0..TORRENTS {
+        assert_eq!(next(&mut asked).await.event, Event::Started);
+    }
+    for number in 0..TORRENTS {
+        let dead = handle.ask_status(hash(number)).await.unwrap().swap_remove(0);
+        assert_eq!((dead.state, dead.failures), (TrackerState::Failing, 1));
+        assert!(dead.last_error.is_some() && dead.next.is_some_and(|next| next > Instant::now()));
+    }
+    let tries = tries.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&tries), "{tries} tries");
+}
+
+#[tokio::test]
+async fn a_torrent_of_before_waits_for_its_time_or_its_user() {
+    let (settings, mut found) = settings();
+    let (at, mut asked) = listening().await;
+    let discovery = Discovery::start(settings).unwrap();
+    let handle = discovery.handle();
+    let url = [format!("http://{at}/")];
+    let (now, hour) = (Instant::now(), Duration::from_secs(3600));
+    handle.add(Tracked { first: Some(now + hour), ..tracked(1, &[&url]) });
+    handle.add(Tracked { first: Some(now), ..tracked(2, &[&url]) });
+    handle.add(Tracked { first: Some(now), ..tracked(3, &[&url]) });
+    let mut overdue = [next(&mut found).await, next(&mut found).await].map(|(info_hash, _)| info_hash);
+    overdue.sort_unstable();
+    assert_eq!(overdue, [hash(2), hash(3)]);
+    let [waiting] = handle.ask_status(hash(1)).await.unwrap().try_into().unwrap();
+    assert_eq!(waiting.state, TrackerState::Untried);
+    assert!(waiting.next >= Some(now + hour));
+    handle.reannounce(hash(1));
+    let (info_hash, answered) = next(&mut found).await;
+    assert_eq!(info_hash, hash(1));
+    assert!(answered.next_in > Duration::from_secs(1790) && answered.next_in < Duration::from_secs(2000));
+    for _ in 0..3 {
+        assert_eq!(next(&mut asked).await.event, Event::Started);
+    }
+    let [figures] = handle.figures().try_into().unwrap();
+    assert_eq!((figures.host.as_str(), figures.announces, figures.failures), ("127.0.0.1", 3, 0));
+    assert!(figures.last_answer.is_some_and(|at| at >= now));
+}
+
+#[tokio::test]
+async fn who_stops_learns_which_torrents_trackers_believe_gone() {
+    let (settings, mut found) = settings();
+    let (at, _asked) = listening().await;
+    let discovery = Discovery::start(settings).unwrap();
+    let handle = discovery.handle();
+    let url = [format!("http://{at}/")];
+    handle.add(tracked(1, &[&url]));
+    handle.add(Tracked { first: Some(Instant::now() + PATIENCE), ..tracked(2, &[&url]) });
+    next(&mut found).await;
+    let dismissed = tokio::task::spawn_blocking(move || discovery.stop(PATIENCE)).await.unwrap();
+    assert_eq!(dismissed, [hash(1)]);
+    assert!(handle.ask_status(hash(1)).await.is_err());
 }
 
 #[tokio::test]

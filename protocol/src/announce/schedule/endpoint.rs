@@ -1,10 +1,12 @@
 //! One tracker over one address family: what it was told, what it said, and when it may be asked again.
 //!
-//! The schedule decides whose turn it is; nothing here knows of other trackers.
+//! The schedule decides whose turn it is; nothing here knows of other trackers. Every byte counts: of each idle
+//! torrent there are a few of these.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Answer, Ask, Event, Failure, Family, RetryIn, TrackerStatus, TrackerUrl};
+use super::{Answer, Ask, Event, Failure, Family, Moment, RetryIn, TrackerStatus, TrackerUrl};
 
 /// When to announce again if the tracker does not say (BEP 3 leaves it open; trackers mean about this).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
@@ -48,61 +50,78 @@ pub(super) enum Turn {
     /// It is in charge, and its announce waits in a queue.
     Waits,
     /// It is in charge, and was asked at this time.
-    Asked { at: Instant },
+    Asked { at: Moment },
     /// It is failing, and may be tried again then.
-    Again { at: Instant },
+    Again { at: Moment },
     /// It is in charge, and is to be asked then.
-    InCharge { at: Instant },
+    InCharge { at: Moment },
 }
 
 /// An announce that is not over.
 #[derive(Debug, Clone, Copy)]
 enum Asking {
     Queued,
-    Sent(Instant),
+    Sent(Moment),
 }
 
+/// What the tracker said last.
 #[derive(Debug)]
-pub(super) struct Endpoint {
-    asking: Option<Asking>,
-    /// When the next regular announce is due, or the next try.
-    next: Instant,
-    /// No early announce before this.
-    earliest: Instant,
-    failures: u32,
-    has_no_address: bool,
-    is_silenced: bool,
-    /// The tracker answered, so it knows of the torrent.
-    is_started: bool,
-    owes_completed: bool,
-    tracker_id: Option<Vec<u8>>,
-    last_error: Option<String>,
-    last_answer: Option<Instant>,
-    warning: Option<String>,
+struct Said {
+    at: Moment,
+    tracker_id: Option<Box<[u8]>>,
+    warning: Option<Box<str>>,
     seeds: Option<u32>,
     leechers: Option<u32>,
     peers: usize,
 }
 
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    tracker: u8,
+    family: Family,
+    has_no_address: bool,
+    is_silenced: bool,
+    /// The tracker answered, so it knows of the torrent.
+    is_started: bool,
+    owes_completed: bool,
+    failures: u16,
+    asking: Option<Asking>,
+    /// When the next regular announce is due, or the next try.
+    next: Moment,
+    /// No early announce before this.
+    earliest: Moment,
+    /// Most torrents of a dead tracker share one.
+    last_error: Option<Arc<str>>,
+    /// `None` until it answered.
+    said: Option<Box<Said>>,
+}
+
 impl Endpoint {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(tracker: u8, family: Family, next: Moment) -> Self {
         Self {
-            asking: None,
-            next: now,
-            earliest: now,
-            failures: 0,
+            tracker,
+            family,
             has_no_address: false,
             is_silenced: false,
             is_started: false,
             owes_completed: false,
-            tracker_id: None,
+            failures: 0,
+            asking: None,
+            next,
+            earliest: Moment::default(),
             last_error: None,
-            last_answer: None,
-            warning: None,
-            seeds: None,
-            leechers: None,
-            peers: 0,
+            said: None,
         }
+    }
+
+    /// What the schedule finds it by.
+    pub(super) fn key(&self) -> (Family, u8) {
+        (self.family, self.tracker)
+    }
+
+    /// When the next regular announce is due, or the next try.
+    pub(super) fn next(&self) -> Moment {
+        self.next
     }
 
     pub(super) fn turn(&self) -> Turn {
@@ -116,25 +135,29 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn ask(&mut self, tracker: usize, family: Family) -> Ask {
+    pub(super) fn ask(&mut self) -> Ask {
         debug_assert!(self.asking.is_none(), "a tracker is asked once at a time");
-        let event = match (self.is_started, self.owes_completed) {
+        self.asking = Some(Asking::Queued);
+        self.asks(match (self.is_started, self.owes_completed) {
             (false, _) => Event::Started,
             (true, true) => Event::Completed,
             (true, false) => Event::None,
-        };
-        self.asking = Some(Asking::Queued);
-        Ask { tracker, family, event, tracker_id: self.tracker_id.clone() }
+        })
     }
 
-    pub(super) fn sent(&mut self, now: Instant) {
+    fn asks(&self, event: Event) -> Ask {
+        let tracker_id = self.said.as_ref().and_then(|said| said.tracker_id.as_deref());
+        Ask { tracker: self.tracker, family: self.family, event, tracker_id: tracker_id.map(<[u8]>::to_vec) }
+    }
+
+    pub(super) fn sent(&mut self, now: Moment) {
         if self.asking.is_some() {
             self.asking = Some(Asking::Sent(now));
         }
     }
 
     /// `jitter` is the part of the interval that is added to it, so that torrents added together drift apart.
-    pub(super) fn answered(&mut self, event: Event, answer: &Answer, now: Instant, jitter: f64) {
+    pub(super) fn answered(&mut self, event: Event, answer: &Answer, now: Moment, jitter: f64) {
         let min = answer.min_interval.unwrap_or(DEFAULT_MIN_INTERVAL).clamp(LEAST_INTERVAL, MAX_INTERVAL);
         let interval = answer.interval.unwrap_or(DEFAULT_INTERVAL).clamp(min, MAX_INTERVAL);
         self.asking = None;
@@ -145,49 +168,75 @@ impl Endpoint {
         if event == Event::Completed {
             self.owes_completed = false;
         }
-        self.earliest = now + min;
-        self.next = if self.owes_completed { now } else { now + interval + interval.mul_f64(jitter) };
-        self.last_answer = Some(now);
-        if answer.tracker_id.is_some() {
-            self.tracker_id.clone_from(&answer.tracker_id);
-        }
-        self.warning.clone_from(&answer.warning);
-        self.seeds = answer.seeds.or(self.seeds);
-        self.leechers = answer.leechers.or(self.leechers);
-        self.peers = answer.peers.len();
+        self.earliest = now.after(min);
+        self.next = if self.owes_completed { now } else { now.after(interval + interval.mul_f64(jitter)) };
+        let before = self.said.take();
+        let before = before.as_deref();
+        let id = answer.tracker_id.as_deref().or(before.and_then(|said| said.tracker_id.as_deref()));
+        self.said = Some(Box::new(Said {
+            at: now,
+            tracker_id: id.map(Box::from),
+            warning: answer.warning.as_deref().map(Box::from),
+            seeds: answer.seeds.or(before.and_then(|said| said.seeds)),
+            leechers: answer.leechers.or(before.and_then(|said| said.leechers)),
+            peers: answer.peers.len(),
+        }));
     }
 
-    pub(super) fn failed(&mut self, failure: Failure, now: Instant, jitter: f64) {
-        self.asking = None;
-        self.has_no_address = failure == Failure::NoAddress;
-        let first = if self.has_no_address { FIRST_PAUSE_WITHOUT_ADDRESS } else { FIRST_PAUSE };
+    pub(super) fn failed(&mut self, failure: Failure, now: Moment, jitter: f64) {
+        let is_without_address = failure == Failure::NoAddress;
+        let first = if is_without_address { FIRST_PAUSE_WITHOUT_ADDRESS } else { FIRST_PAUSE };
         let doubled = first.saturating_mul(1 << self.failures.min(16)).min(MAX_PAUSE);
         let mut pause = doubled + doubled.mul_f64(jitter);
+        let mut least = FIRST_PAUSE;
+        if let Failure::Refused(refusal) = &failure {
+            let asked_for = refusal.interval.max(refusal.min_interval).unwrap_or_default();
+            pause = match refusal.retry_in {
+                Some(RetryIn::After(time)) => pause.max(time.min(MAX_RETRY_IN)),
+                Some(RetryIn::Never) | None => pause.max(asked_for.min(MAX_INTERVAL)),
+            };
+            self.is_silenced = refusal.retry_in == Some(RetryIn::Never);
+            least = pause;
+        }
         self.failures = self.failures.saturating_add(1);
-        self.last_error = match failure {
-            Failure::NoAddress => None,
-            Failure::Other(error) => Some(error),
-            Failure::Refused(refusal) => {
-                let asked_for = refusal.interval.max(refusal.min_interval).unwrap_or_default();
-                pause = match refusal.retry_in {
-                    Some(RetryIn::After(time)) => pause.max(time.min(MAX_RETRY_IN)),
-                    Some(RetryIn::Never) | None => pause.max(asked_for.min(MAX_INTERVAL)),
-                };
-                self.is_silenced = refusal.retry_in == Some(RetryIn::Never);
-                Some(refusal.reason)
-            }
-        };
-        self.next = now + pause;
-        self.earliest = self.next;
+        self.next = now.after(pause);
+        self.earliest = now.after(least);
+        self.blame(failure);
     }
 
-    pub(super) fn hurry(&mut self, now: Instant) {
-        if self.failures == 0 && self.asking.is_none() {
+    /// It was not even asked, since its host is known to be out of reach until `again`.
+    pub(super) fn turned_away(&mut self, failure: Failure, now: Moment, again: Moment) {
+        self.failures = self.failures.max(1);
+        self.next = again;
+        self.earliest = now;
+        self.blame(failure);
+    }
+
+    fn blame(&mut self, failure: Failure) {
+        self.asking = None;
+        self.has_no_address = failure == Failure::NoAddress;
+        self.last_error = match failure {
+            Failure::NoAddress => None,
+            Failure::Refused(refusal) => Some(refusal.reason.into()),
+            Failure::Other(error) => Some(error),
+        };
+    }
+
+    /// The next regular announce comes as early as the tracker allows. One that is failing is left alone.
+    pub(super) fn hurry(&mut self, now: Moment) {
+        if self.failures == 0 {
+            self.retry(now);
+        }
+    }
+
+    /// The next announce, or try, comes as early as the tracker allows.
+    pub(super) fn retry(&mut self, now: Moment) {
+        if self.asking.is_none() {
             self.next = self.next.min(self.earliest.max(now));
         }
     }
 
-    pub(super) fn completed(&mut self, now: Instant) {
+    pub(super) fn completed(&mut self, now: Moment) {
         let knows_download = self.is_started || self.asking.is_some();
         self.owes_completed |= knows_download;
         if knows_download && self.failures == 0 {
@@ -195,34 +244,46 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn stop(&mut self, tracker: usize, family: Family) -> Option<Ask> {
+    pub(super) fn stop(&mut self) -> Option<Ask> {
         let is_told = std::mem::take(&mut self.is_started) && !self.is_silenced;
-        let tracker_id = self.tracker_id.clone();
-        is_told.then_some(Ask { tracker, family, event: Event::Stopped, tracker_id })
+        is_told.then(|| self.asks(Event::Stopped))
     }
 
-    pub(super) fn status(&self, url: TrackerUrl, tier: usize, family: Family) -> TrackerStatus {
+    /// `epoch` is when its schedule began.
+    pub(super) fn status(&self, url: TrackerUrl, tier: usize, epoch: Instant) -> TrackerStatus {
         let state = match self.asking {
             _ if self.is_silenced => TrackerState::Silenced,
             Some(_) => TrackerState::Asking,
             None if self.has_no_address => TrackerState::NoAddress,
             None if self.failures > 0 => TrackerState::Failing,
-            None if self.last_answer.is_some() => TrackerState::Working,
+            None if self.said.is_some() => TrackerState::Working,
             None => TrackerState::Untried,
         };
+        let said = self.said.as_deref();
         TrackerStatus {
             url,
             tier,
-            family,
+            family: self.family,
             state,
-            failures: self.failures,
-            last_error: self.last_error.clone(),
-            warning: self.warning.clone(),
-            last_answer: self.last_answer,
-            seeds: self.seeds,
-            leechers: self.leechers,
-            peers: self.peers,
-            next: (self.asking.is_none() && !self.is_silenced).then_some(self.next),
+            failures: u32::from(self.failures),
+            last_error: self.last_error.as_deref().map(str::to_owned),
+            warning: said.and_then(|said| said.warning.as_deref()).map(str::to_owned),
+            last_answer: said.map(|said| said.at.at(epoch)),
+            seeds: said.and_then(|said| said.seeds),
+            leechers: said.and_then(|said| said.leechers),
+            peers: said.map_or(0, |said| said.peers),
+            next: (self.asking.is_none() && !self.is_silenced).then(|| self.next.at(epoch)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Endpoint>() <= 48, "{} bytes", size_of::<Endpoint>());
+        assert!(size_of::<Said>() <= 64, "{} bytes", size_of::<Said>());
     }
 }

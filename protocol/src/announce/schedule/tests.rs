@@ -22,7 +22,8 @@ impl Bench {
 
     fn of(tiers: Vec<Vec<TrackerUrl>>) -> Self {
         let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(7));
-        Self { schedule: Schedule::new(tiers, now, &mut rng), now, rng }
+        let trackers = Arc::new(TrackerSet::new(tiers));
+        Self { schedule: Schedule::new(trackers, now, now, &mut rng), now, rng }
     }
 
     fn due(&mut self) -> Vec<Ask> {
@@ -48,7 +49,7 @@ impl Bench {
     }
 
     fn fail(&mut self, ask: &Ask) {
-        self.schedule.failed(ask, Failure::Other("dead".to_owned()), self.now, &mut self.rng);
+        self.schedule.failed(ask, Failure::Other("dead".into()), self.now, &mut self.rng);
     }
 
     fn refuse(&mut self, ask: &Ask, retry_in: RetryIn) {
@@ -138,21 +139,24 @@ fn within_a_tier_the_one_that_answered_moves_to_the_front() {
     bench.fail(&first);
     let second = bench.ask();
     bench.answer(&second, 60, Some(60));
-    let order = &bench.schedule.order[Family::V4.index()][0];
-    assert_eq!(order[..2], [second.tracker, first.tracker]);
-    let order_v6 = &bench.schedule.order[Family::V6.index()][0];
-    assert_eq!(order_v6[..2], [first.tracker, second.tracker], "the other family has its own order");
+    assert_eq!(bench.schedule.order[..2], [second.tracker, first.tracker]);
+    assert_eq!(
+        bench.schedule.order[3..5],
+        [first.tracker, second.tracker],
+        "the other family has its own order"
+    );
     bench.wait(70);
     assert_eq!(bench.ask().tracker, second.tracker);
 }
 
 #[test]
 fn a_tier_is_shuffled() {
-    let mut firsts: Vec<usize> = (0..100)
+    let tier = (1..=3).map(|n| format!("http://10.0.0.{n}/").parse().unwrap()).collect();
+    let trackers = Arc::new(TrackerSet::new(vec![tier]));
+    let mut firsts: Vec<u8> = (0..100)
         .map(|seed| {
-            let tier = (1..=3).map(|n| format!("http://10.0.0.{n}/").parse().unwrap()).collect();
-            let now = Instant::now();
-            Schedule::new(vec![tier], now, &mut StdRng::seed_from_u64(seed)).due(now)[0].tracker
+            let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(seed));
+            Schedule::new(Arc::clone(&trackers), now, now, &mut rng).due(now)[0].tracker
         })
         .collect();
     firsts.sort_unstable();
@@ -278,10 +282,71 @@ fn a_status_tells_what_happened() {
 }
 
 #[test]
-fn a_flood_of_trackers_is_cut_off() {
-    let tier = (0..1_000).map(|n| format!("http://t{n}/").parse().unwrap()).collect();
-    let bench = Bench::of(vec![tier, vec!["http://x/".parse().unwrap()]]);
-    assert_eq!(bench.schedule.trackers.len(), MAX_TRACKERS);
+fn a_torrent_that_was_announced_before_waits_for_its_time() {
+    let mut bench = Bench::new(&[&[1], &[2]]);
+    let first = bench.now + Duration::from_secs(600);
+    bench.schedule = Schedule::new(Arc::clone(bench.schedule.trackers()), first, bench.now, &mut bench.rng);
+    assert!(bench.due().is_empty());
+    assert_eq!(bench.schedule.status()[0].next, Some(first));
+    assert_eq!(bench.until_due(), 600);
+    assert!(bench.schedule.stop().is_empty(), "nobody was told anything");
+    bench.schedule = Schedule::new(Arc::clone(bench.schedule.trackers()), first, bench.now, &mut bench.rng);
+    bench.schedule.want_peers(bench.now);
+    let ask = bench.ask();
+    assert_eq!((ask.tracker, ask.event), (0, Event::Started), "unless it is needed");
+    bench.answer(&ask, 1800, None);
+    assert!(bench.schedule.next_of(&ask) >= Some(bench.now + Duration::from_secs(1800)));
+}
+
+#[test]
+fn who_is_turned_away_comes_again_when_told_and_the_next_tracker_is_asked() {
+    let mut bench = Bench::new(&[&[1], &[2]]);
+    let asks = bench.schedule.due(bench.now);
+    let again = bench.now + Duration::from_secs(100);
+    bench.schedule.turned_away(&asks[0], Failure::Other("dead".into()), bench.now, again);
+    let status = &bench.schedule.status()[0];
+    assert_eq!((status.state, status.next), (TrackerState::Failing, Some(again)));
+    assert_eq!(status.last_error.as_deref(), Some("dead"));
+    let second = bench.ask();
+    assert_eq!(second.tracker, 1);
+    bench.answer(&second, 1800, None);
+    bench.wait(100);
+    assert_eq!(bench.ask().tracker, 0);
+}
+
+#[test]
+fn a_user_is_obeyed_as_soon_as_the_tracker_allows_and_one_that_fails_is_tried_again() {
+    let mut bench = Bench::new(&[&[1], &[2]]);
+    for _ in 0..6 {
+        let ask = bench.ask();
+        bench.fail(&ask);
+        let second = bench.due();
+        second.iter().for_each(|ask| bench.answer(ask, 100_000, Some(7000)));
+        let until_due = bench.until_due();
+        bench.wait(until_due + 1);
+    }
+    let ask = bench.ask();
+    bench.fail(&ask);
+    assert!(bench.until_due() > 900);
+    bench.schedule.reannounce(bench.now);
+    assert!((14..=15).contains(&bench.until_due()), "not at once");
+    bench.wait(16);
+    bench.schedule.reannounce(bench.now);
+    let ask = bench.ask();
+    assert_eq!(ask.tracker, 0, "and the second not before its minimum interval");
+    bench.refuse(&ask, RetryIn::After(Duration::from_secs(5000)));
+    bench.schedule.reannounce(bench.now);
+    assert!(bench.until_due() > 1000, "{}", bench.until_due());
+}
+
+#[test]
+fn a_schedule_is_small() {
+    assert!(size_of::<Schedule>() <= 80, "{} bytes", size_of::<Schedule>());
+    let mut bench = Bench::new(&[&[1], &[2]]);
+    assert_eq!(bench.schedule.endpoints.capacity(), 0);
+    let ask = bench.ask();
+    bench.answer(&ask, 1800, None);
+    assert_eq!(bench.schedule.endpoints.capacity(), 1, "only who was asked");
 }
 
 proptest! {
@@ -295,7 +360,7 @@ proptest! {
             bench.wait(seconds);
             for ask in bench.due() {
                 prop_assert!(open.iter().all(|other| other.tracker != ask.tracker));
-                let since = last[ask.tracker].map(|last| bench.now - last);
+                let since = last[usize::from(ask.tracker)].map(|last| bench.now - last);
                 prop_assert!(since.is_none_or(|since| since >= Duration::from_secs(14)), "{:?}", since);
                 open.push(ask);
             }
@@ -304,7 +369,7 @@ proptest! {
             match (step, open.is_empty()) {
                 (0 | 1, false) => {
                     let ask = open.swap_remove(0);
-                    last[ask.tracker] = Some(bench.now);
+                    last[usize::from(ask.tracker)] = Some(bench.now);
                     if step == 0 { bench.answer(&ask, 30, Some(20)) } else { bench.fail(&ask) }
                 }
                 (2, _) => bench.schedule.want_peers(bench.now),
