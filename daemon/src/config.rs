@@ -10,6 +10,8 @@ use protocol::swarm::Settings;
 use protocol::swarm::picker::PieceOrder;
 
 use crate::args::{GetArgs, NewArgs, Preallocate, SeedArgs};
+use crate::bus::RateLimits;
+use crate::engine::ServeConfig;
 use crate::storage::create::Options;
 use crate::storage::write::place::{Allocation, Placing};
 use crate::sys::limits::FileBudget;
@@ -53,32 +55,6 @@ pub enum SeedSource {
         /// The folder.
         data: PathBuf,
     },
-}
-
-/// How to serve.
-#[derive(Debug, Clone)]
-pub struct ServeConfig {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
-    /// Threads.
-    pub workers: usize,
-    /// Most connections.
-    pub max_connections: usize,
-    /// Most payload files open at once.
-    pub max_open_files: usize,
-    /// What all torrents together may send and receive.
-    pub limits: RateLimits,
-    /// Whether anything is to be fetched.
-    pub is_fetching: bool,
-}
-
-/// Limits of rates, where there are any.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Bytes a second that peers get.
-    pub upload_bytes_per_s: Option<u64>,
-    /// Bytes a second that peers give.
-    pub download_bytes_per_s: Option<u64>,
 }
 
 /// An option that cannot be meant.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod coordinator;
 pub mod discovery;
+pub mod engine;
 pub mod storage;
 pub mod sys;
 pub mod worker;

@@ -7,9 +7,10 @@ mod peer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use btd::app::{Company, Server, Unloaded};
-use btd::config::{RateLimits, ServeConfig};
+use btd::bus::RateLimits;
 use btd::coordinator::Notice;
+use btd::engine::ServeConfig;
+use btd::engine::{Company, Server, Unloaded};
 use btd::storage::{Leave, Torrent};
 use protocol::id::InfoHash;
 use protocol::swarm::candidates::Source;

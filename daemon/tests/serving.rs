@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use btd::config::ServeConfig;
+use btd::engine::ServeConfig;
 use btd::storage::Torrent;
 use btd::storage::lane::Lanes;
 use btd::storage::verify::verify;

@@ -1,14 +1,12 @@
 //! Wires the rooms together, one module for each command, and nothing else wires.
 
 mod create;
-mod engine;
 mod get;
 mod hashing;
 mod inspect;
 mod log;
 mod report;
 mod seed;
-mod server;
 mod source;
 mod terminal;
 mod verify;
@@ -21,9 +19,6 @@ use crate::args::{Args, Command};
 
 use log::Log;
 use terminal::printable;
-
-pub use engine::{Company, Engine, Member, Unloaded};
-pub use server::{Server, ServerError};
 
 /// Why a command failed: text for a person, from whatever room it came.
 type Failure = Box<dyn Error + Send + Sync>;

@@ -14,13 +14,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::args::SeedArgs;
-use crate::config::{SeedConfig, ServeConfig};
+use crate::config::SeedConfig;
+use crate::engine::ServeConfig;
+use crate::engine::{Company, Engine, Member, Server};
 use crate::storage::Torrent;
 use crate::sys::{interfaces, limits, listen, probe};
 
-use super::engine::{Company, Engine, Member};
 use super::report::Summary;
-use super::server::Server;
 use super::source::{Ready, Source, check_distinct};
 use super::terminal::{self, StatusLine};
 use super::{Failure, write_line};

@@ -27,7 +27,7 @@ pub use figures::{DiskFigures, Figures, TrackerFigures, WorkerFigures};
 pub use mailbox::Mailbox;
 pub use request::{Action, Caller, MAX_PROGRESS, MAX_REQUESTS, Reply, Request, Requests};
 pub use row::{Live, Row, Trackers};
-pub use throttle::{Limits, Throttle};
+pub use throttle::{Limits, RateLimits, Throttle};
 
 /// Reports on their way to the coordinator: a worker that is ahead by more waits. One may tell of all the messages that
 /// fit a read.

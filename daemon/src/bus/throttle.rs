@@ -48,6 +48,15 @@ pub struct Limits {
     pub download: Throttle,
 }
 
+/// Limits of rates, where there are any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Bytes a second that peers get.
+    pub upload_bytes_per_s: Option<u64>,
+    /// Bytes a second that peers give.
+    pub download_bytes_per_s: Option<u64>,
+}
+
 impl Default for Throttle {
     fn default() -> Self {
         Self::new(None, Instant::now())

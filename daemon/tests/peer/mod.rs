@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use btd::app::{Company, Server};
-use btd::config::{RateLimits, ServeConfig};
+use btd::bus::RateLimits;
+use btd::engine::ServeConfig;
+use btd::engine::{Company, Server};
 use btd::storage::create::{Options, create};
 use btd::storage::{Torrent, scan};
 use protocol::geometry::{BLOCK_LENGTH, Block};

@@ -14,11 +14,12 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::GetArgs;
-use crate::config::{GetConfig, ServeConfig};
+use crate::config::GetConfig;
+use crate::engine::ServeConfig;
+use crate::engine::{Notices, Server, ServerError};
 use crate::sys::{limits, listen, probe};
 
 use super::Failure;
-use super::server::{Notices, Server, ServerError};
 
 use events::Events;
 use session::{End, Session};

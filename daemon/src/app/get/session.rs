@@ -12,6 +12,7 @@ use protocol::swarm::picker::Priority;
 
 use crate::config::GetConfig;
 use crate::coordinator::{Notice, Standing};
+use crate::engine::{Company, Member, Notices, Server};
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
 use crate::storage::lane::Lanes;
@@ -19,8 +20,6 @@ use crate::storage::selection;
 use crate::storage::state::{Claim, Recorder, Saved, State};
 
 use super::super::Failure;
-use super::super::engine::{Company, Member};
-use super::super::server::{Notices, Server};
 use super::STATE_TIMEOUT;
 use super::books::Books;
 use super::events::{Done, Event, Events, Progress};

@@ -1,6 +1,8 @@
 //! What can be asked of a running server: torrents come, change and go. Commands and the catalog have one, and may clone
 //! it; it never blocks, so that it can be used from async code.
 
+mod server;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,15 +16,14 @@ use protocol::swarm::{Settings, Tally};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::bus::Limits;
-use crate::config::RateLimits;
+use crate::bus::{Limits, RateLimits};
 use crate::coordinator::{Addition, Beginning, Instruction, Removal, Removed, Request, Standing};
 use crate::discovery::{Handle, Stats, Tracked, read_trackers};
 use crate::storage::lane::Lanes;
 use crate::storage::write::Writer;
 use crate::storage::{Leave, Registry, Torrent};
 
-use super::server::ServerError;
+pub use server::{Notices, ServeConfig, Server, ServerError};
 
 /// How long the last connections of a torrent, and a write that is under way, may take to end before its removal goes on
 /// without them.
@@ -31,11 +32,11 @@ const PARTING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The way to everything that talks to peers.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(super) registry: Arc<Registry>,
-    pub(super) lanes: Arc<Lanes>,
-    pub(super) writer: Option<Arc<Writer>>,
-    pub(super) instructions: mpsc::Sender<Instruction>,
-    pub(super) trackers: Handle,
+    registry: Arc<Registry>,
+    lanes: Arc<Lanes>,
+    writer: Option<Arc<Writer>>,
+    instructions: mpsc::Sender<Instruction>,
+    trackers: Handle,
 }
 
 /// Where the peers of a torrent are, and how they are to be treated.
@@ -260,6 +261,6 @@ impl Engine {
 }
 
 /// The limits of both directions.
-pub(super) fn limits(rates: RateLimits) -> Limits {
+fn limits(rates: RateLimits) -> Limits {
     Limits::new(rates.upload_bytes_per_s, rates.download_bytes_per_s, Instant::now())
 }

@@ -13,8 +13,7 @@ use protocol::swarm::candidates::Source;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use crate::bus::MAX_REPORTS;
-use crate::config::ServeConfig;
+use crate::bus::{MAX_REPORTS, RateLimits};
 use crate::coordinator::{self, Coordinator, Instruction, Notice, Parts};
 use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as TrackerSettings};
 use crate::storage::Registry;
@@ -23,7 +22,7 @@ use crate::storage::write::{self, WRITE_CREDITS_KIB, Writer};
 use crate::sys::listen::{self, ListenError, Listeners};
 use crate::worker::{self, Shared, Totals, Worker, WorkerError};
 
-use super::engine::{Engine, limits};
+use super::{Engine, limits};
 
 /// How long the workers may take to stop before they are left to the end of the process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -33,6 +32,23 @@ const STOPPED_TIMEOUT: Duration = Duration::from_secs(2);
 const COORDINATOR_TIMEOUT: Duration = Duration::from_millis(500);
 /// Notices on their way to the command; more wait with the coordinator.
 const MAX_NOTICES: usize = 1_024;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Threads.
+    pub workers: usize,
+    /// Most connections.
+    pub max_connections: usize,
+    /// Most payload files open at once.
+    pub max_open_files: usize,
+    /// What all torrents together may send and receive.
+    pub limits: RateLimits,
+    /// Whether anything is to be fetched.
+    pub is_fetching: bool,
+}
 
 /// Workers that serve and fetch torrents.
 #[derive(Debug)]
@@ -46,7 +62,7 @@ pub struct Server {
 }
 
 /// What the coordinator has to say to whoever started the server.
-pub(super) type Notices = mpsc::Receiver<Notice>;
+pub type Notices = mpsc::Receiver<Notice>;
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
