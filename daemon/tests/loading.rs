@@ -66,10 +66,9 @@ impl Bench {
 fn peers_of_a_torrent_that_is_known_wait_until_it_is_loaded_and_are_served() {
     let mut bench = Bench::new(&ServeConfig { workers: 2, ..config() });
     bench.server.engine().know([bench.info_hash()]);
-    let address = bench.address();
+    let (address, torrent) = (bench.address(), Arc::clone(&bench.torrent));
     std::thread::scope(|scope| {
-        let torrent = &Arc::clone(&bench.torrent);
-        let peers: Vec<_> = (0..8).map(|_| scope.spawn(|| Peer::connect(address, torrent))).collect();
+        let peers: Vec<_> = (0..8).map(|_| scope.spawn(|| Peer::connect(address, &torrent))).collect();
         assert!(matches!(bench.notice(), Notice::Wanted(wanted) if wanted == torrent.info_hash()));
         wait_until("all to wait", || bench.server.totals().connections == 8);
         assert!(bench.notices.try_recv().is_err(), "it is said once");
