@@ -21,9 +21,9 @@ use protocol::meta::Info;
 use protocol::wire::{Decoder, Handshake, Message, Reserved};
 
 /// How long a test waits for an answer before it calls it missing.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-pub fn config() -> ServeConfig {
+pub(crate) fn config() -> ServeConfig {
     ServeConfig {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         workers: 1,
@@ -35,7 +35,7 @@ pub fn config() -> ServeConfig {
 }
 
 /// A server of `torrents`.
-pub fn start(config: &ServeConfig, torrents: &[Arc<Torrent>]) -> Server {
+pub(crate) fn start(config: &ServeConfig, torrents: &[Arc<Torrent>]) -> Server {
     let (server, _) = Server::start(config).unwrap();
     for torrent in torrents {
         wait(server.engine().add(Arc::clone(torrent), Vec::new(), Company::default())).unwrap();
@@ -44,13 +44,13 @@ pub fn start(config: &ServeConfig, torrents: &[Arc<Torrent>]) -> Server {
 }
 
 /// What `future` comes to.
-pub fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(DEADLINE, future).await.unwrap() })
 }
 
 /// Bytes that differ from block to block and from seed to seed.
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -63,15 +63,15 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-pub fn torrent_of(path: &Path, piece_length: u32) -> Arc<Torrent> {
+pub(crate) fn torrent_of(path: &Path, piece_length: u32) -> Arc<Torrent> {
     let options = Options { piece_length: Some(piece_length), ..Options::default() };
     let created = create(scan::scan(path).unwrap(), options, &AtomicU64::new(0)).unwrap();
     Arc::new(created.into_torrent())
 }
 
 /// A peer that downloads, on a blocking socket.
-pub struct Peer {
-    pub stream: TcpStream,
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
     decoder: Decoder,
     received: Vec<u8>,
     info: Arc<Info>,
@@ -79,7 +79,7 @@ pub struct Peer {
 
 impl Peer {
     /// Connects, shakes hands and is unchoked; `None` when the connection ends before.
-    pub fn connect(address: SocketAddr, torrent: &Torrent) -> Option<Self> {
+    pub(crate) fn connect(address: SocketAddr, torrent: &Torrent) -> Option<Self> {
         let mut peer = Self::knock(address, torrent)?;
         peer.stream.read_exact(&mut [0; 68]).ok()?;
         peer.say(Message::Interested)?;
@@ -88,7 +88,7 @@ impl Peer {
     }
 
     /// Connects, and sends its handshake.
-    pub fn knock(address: SocketAddr, torrent: &Torrent) -> Option<Self> {
+    pub(crate) fn knock(address: SocketAddr, torrent: &Torrent) -> Option<Self> {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let info = Arc::clone(torrent.info());
@@ -101,14 +101,14 @@ impl Peer {
         Some(peer)
     }
 
-    pub fn say(&mut self, message: Message<'_>) -> Option<()> {
+    pub(crate) fn say(&mut self, message: Message<'_>) -> Option<()> {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         self.stream.write_all(&bytes).ok()
     }
 
     /// Reads messages until `wanted` takes one; `None` when the connection ends.
-    pub fn hear<R>(&mut self, mut wanted: impl FnMut(Message<'_>) -> Option<R>) -> Option<R> {
+    pub(crate) fn hear<R>(&mut self, mut wanted: impl FnMut(Message<'_>) -> Option<R>) -> Option<R> {
         loop {
             let received = std::mem::take(&mut self.received);
             let mut input = &received[..];
@@ -130,7 +130,7 @@ impl Peer {
     }
 
     /// Downloads everything with `outstanding` requests on the way; `None` when the connection ends.
-    pub fn download(&mut self, outstanding: usize) -> Option<Vec<u8>> {
+    pub(crate) fn download(&mut self, outstanding: usize) -> Option<Vec<u8>> {
         let geometry = *self.info.geometry();
         let blocks: Vec<Block> = (0..geometry.piece_count())
             .flat_map(|piece| {
@@ -166,17 +166,17 @@ impl Peer {
     }
 
     /// Whether the other side ends the connection.
-    pub fn is_ended(&mut self) -> bool {
+    pub(crate) fn is_ended(&mut self) -> bool {
         self.hear(|_| None::<()>).is_none()
     }
 }
 
-pub fn download(server: &Server, torrent: &Torrent) -> Option<Vec<u8>> {
+pub(crate) fn download(server: &Server, torrent: &Torrent) -> Option<Vec<u8>> {
     Peer::connect(server.addresses()[0], torrent)?.download(64)
 }
 
 /// Waits for something that cannot notify.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < DEADLINE, "waited for {what}");
