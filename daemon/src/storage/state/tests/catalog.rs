@@ -35,7 +35,11 @@ fn a_torrent_is_inserted_with_all_that_is_known_of_it() {
     is_record(&mut state, &after_everything(id, torrent.info_hash, 1));
     let change = everything();
     assert_eq!(state.tracker_sets().unwrap()[&1], change.trackers.unwrap());
-    let choices = Choices { select: change.select.unwrap(), file_paths: change.file_paths.unwrap() };
+    let choices = Choices {
+        select: change.select.unwrap(),
+        file_paths: change.file_paths.unwrap(),
+        peers: change.peers.unwrap(),
+    };
     assert_eq!(state.choices(id).unwrap(), choices);
     let saved = state.load(&torrent.info_hash).unwrap().unwrap();
     assert_eq!((saved.uploaded, saved.downloaded, saved.trackers[1].len()), (4, 5, 1));
