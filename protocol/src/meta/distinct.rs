@@ -81,6 +81,15 @@ impl<'a> Sorted<'a> {
     }
 }
 
+/// Two files that would be one on disk, or one a folder of the other: a file, and the one in its way.
+pub(super) fn find_clash(files: &[FileEntry]) -> Option<(usize, usize)> {
+    let on_disk = files.iter().enumerate().filter(|(_, file)| file.kind != FileKind::Padding);
+    let mut sorted: Vec<_> = on_disk.map(|(index, file)| (file.path.to_string(), index)).collect();
+    sorted.sort_unstable_by(|a, b| compare(&a.0, &b.0).then(a.1.cmp(&b.1)));
+    let clash = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0 || is_below(&pair[1].0, &pair[0].0))?;
+    Some((clash[0].1, clash[1].1))
+}
+
 /// What stands before and behind the number in the new path of a file; short enough for any number.
 fn numbered_name(file: &FileEntry, index: usize) -> Result<(&str, &str), InfoError> {
     let path = file.path.below_root();

@@ -171,6 +171,12 @@ impl Info {
         Ok(Self { raw, info_hash, name, files, geometry, layout, pieces, private })
     }
 
+    /// The same torrent with its `files` under other paths, which are apart from each other.
+    pub(super) fn with_files(&self, files: Box<[FileEntry]>) -> Self {
+        debug_assert_eq!(files.len(), self.files.len());
+        Self { files, ..self.clone() }
+    }
+
     /// The bytes of the dictionary as they came, to be served as metadata (BEP 9).
     pub fn raw(&self) -> &Arc<[u8]> {
         &self.raw

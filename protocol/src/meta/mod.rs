@@ -10,6 +10,7 @@ mod info;
 mod magnet;
 mod metainfo;
 mod path;
+mod rename;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -20,3 +21,4 @@ pub use info::{Info, InfoError};
 pub use magnet::{Magnet, MagnetError, MagnetPeer};
 pub use metainfo::{Metainfo, MetainfoError, wrap_info};
 pub use path::{FilePath, MAX_COMPONENT_LENGTH, MAX_PATH_DEPTH, MAX_PATH_LENGTH};
+pub use rename::RenameError;
