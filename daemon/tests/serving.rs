@@ -8,12 +8,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use btd::engine::ServeConfig;
 use btd::storage::Torrent;
 use btd::storage::lane::Lanes;
 use btd::storage::verify::verify;
+use btd::storage::Task;
 use protocol::geometry::{BLOCK_LENGTH, Block};
 use protocol::meta::Info;
 use protocol::wire::Message;
@@ -80,7 +80,7 @@ fn padded(folder: &Path, a: &[u8], b: &[u8]) -> (Arc<Torrent>, Vec<u8>) {
     std::fs::create_dir(folder.join("tree")).unwrap();
     std::fs::write(folder.join("tree/a"), a).unwrap();
     std::fs::write(folder.join("tree/b"), b).unwrap();
-    let verification = verify(&info, folder, &AtomicU64::new(0));
+    let verification = verify(&info, folder, &Task::default());
     assert!(verification.is_complete());
     (Arc::new(verification.into_torrent(info)), payload)
 }

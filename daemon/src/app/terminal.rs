@@ -2,11 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::storage::Task;
 
 /// How often a progress bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -54,15 +56,10 @@ fn is_command(c: char) -> bool {
 }
 
 /// Runs `work`, which counts the bytes it has done, under a progress bar for `length` bytes.
-pub(super) fn with_progress<R>(
-    what: &str,
-    length: u64,
-    is_quiet: bool,
-    work: impl FnOnce(&AtomicU64) -> R,
-) -> R {
-    let done = AtomicU64::new(0);
+pub(super) fn with_progress<R>(what: &str, length: u64, is_quiet: bool, work: impl FnOnce(&Task) -> R) -> R {
+    let task = Task::default();
     if is_quiet || !io::stderr().is_terminal() {
-        return work(&done);
+        return work(&task);
     }
     let bar = BARS.add(ProgressBar::new(length));
     let template = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
@@ -74,11 +71,11 @@ pub(super) fn with_progress<R>(
     let result = std::thread::scope(|scope| {
         let drawing = scope.spawn(|| {
             while !is_over.load(Ordering::Acquire) {
-                bar.set_position(done.load(Ordering::Relaxed));
+                bar.set_position(task.done_bytes());
                 std::thread::park_timeout(REDRAW);
             }
         });
-        let result = work(&done);
+        let result = work(&task);
         is_over.store(true, Ordering::Release);
         drawing.thread().unpark();
         result

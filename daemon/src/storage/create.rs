@@ -1,7 +1,6 @@
 //! Makes a torrent of files on disk.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use protocol::bitfield::HaveBits;
 use protocol::geometry::{FileLayout, Geometry, GeometryError};
@@ -12,6 +11,7 @@ use protocol::meta::{
 use super::file::{FileError, PayloadFile, Stamp, compare};
 use super::hash::{Hashing, Source};
 use super::scan::{Scan, ScannedFile};
+use super::task::{Cancelled, Task};
 use super::torrent::Torrent;
 
 /// What a torrent says beside what its files say.
@@ -54,6 +54,9 @@ pub enum CreateError {
     /// Somebody claims to have more than 16 EiB.
     #[error("the files are too large to count")]
     TooLarge,
+    /// Nobody wants it any more.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 impl Created {
@@ -70,19 +73,20 @@ pub fn length(scan: &Scan) -> u64 {
     scan.files.iter().map(|file| file.stamp.length).fold(0, u64::saturating_add)
 }
 
-/// Hashes the files of `scan` and makes a torrent of them. `progress` counts bytes as they are done.
+/// Hashes the files of `scan` and makes a torrent of them. `task` counts bytes as they are done.
 ///
 /// # Errors
 /// When a file cannot be read or changes meanwhile, or no valid torrent comes of it.
-pub fn create(scan: Scan, options: Options, progress: &AtomicU64) -> Result<Created, CreateError> {
+pub fn create(scan: Scan, options: Options, task: &Task) -> Result<Created, CreateError> {
     let lengths = scan.files.iter().map(|file| file.stamp.length);
     let layout = FileLayout::new(lengths).ok_or(CreateError::TooLarge)?;
     let piece_length = options.piece_length.unwrap_or_else(|| default_piece_length(layout.length()));
     let geometry = Geometry::new(layout.length(), piece_length.into())?;
     let sources: Vec<Source<'_>> =
         scan.files.iter().map(|file| Source::File(&file.path, file.stamp)).collect();
-    let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress };
+    let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task };
     let pieces = hashing.all()?;
+    task.check()?;
     for file in &scan.files {
         compare(&file.path, &file.stamp, &Stamp::of_path(&file.path)?)?;
     }

@@ -4,17 +4,20 @@
 //! mapping at a time, and hashes it in order. So memory, mappings and open files are bounded by the threads.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::geometry::{Extent, FileLayout, Geometry};
+use protocol::meta::Info;
+use protocol::piece_set::PieceSet;
 use rayon::prelude::*;
 use sha1::{Digest, Sha1};
 
 use super::file::{self, FileError, Stamp, compare, may_be_mapped};
 use super::guard;
 use super::mapping::Mapping;
+use super::task::Task;
 use super::torrent::in_memory;
 
 /// Bytes that one task hashes: long enough to read in order, short enough to keep all threads busy at the end.
@@ -39,7 +42,7 @@ pub enum Source<'a> {
 /// What hashing found.
 #[derive(Debug)]
 pub struct Hashes {
-    /// The hash of each piece; `None` where bytes were missing or could not be read.
+    /// The hash of each piece; `None` where bytes were missing or could not be read, or nobody asked for it.
     pub pieces: Vec<Option<PieceHash>>,
     /// What went wrong with files that should have been there.
     pub errors: Vec<(usize, FileError)>,
@@ -54,19 +57,35 @@ pub struct Hashing<'a> {
     pub layout: &'a FileLayout,
     /// Where they are, one for each file of `layout`.
     pub sources: &'a [Source<'a>],
-    /// Counts bytes as they are done.
-    pub progress: &'a AtomicU64,
+    /// Counts bytes as they are done, and may end it.
+    pub task: &'a Task,
+}
+
+impl Hashes {
+    /// The pieces that are as `info` says.
+    pub fn matching<'a>(&'a self, info: &'a Info) -> impl Iterator<Item = u32> + 'a {
+        let hashes = (0..).zip(&self.pieces);
+        hashes.filter_map(|(piece, hash)| (hash.as_ref() == Some(info.piece_hash(piece))).then_some(piece))
+    }
 }
 
 impl Hashing<'_> {
-    /// Hashes every piece whose bytes are there, whatever else is wrong.
+    /// Hashes every piece whose bytes are there, whatever else is wrong. A task that is cancelled leaves out the rest.
     pub fn what_is_there(&self) -> Hashes {
         let mut pieces = self.no_hashes();
         let errors = self.spans(&mut pieces).flat_map_iter(|mut span| span.run(self.layout)).collect();
         Hashes { pieces, errors }
     }
 
-    /// Hashes every piece. Stops soon after something goes wrong.
+    /// As [`Hashing::what_is_there`], of the pieces `asked` alone. Only their bytes are read, and counted.
+    pub fn what_is_there_of(&self, asked: &PieceSet) -> Hashes {
+        let mut pieces = self.no_hashes();
+        let spans = self.spans(&mut pieces);
+        let errors = spans.flat_map_iter(|mut span| span.run_pieces(self.layout, asked)).collect();
+        Hashes { pieces, errors }
+    }
+
+    /// Hashes every piece. Stops soon after something goes wrong, or when the task is cancelled: then some are `None`.
     ///
     /// # Errors
     /// One of the things that went wrong.
@@ -92,7 +111,7 @@ impl Hashing<'_> {
         pieces.par_chunks_mut(length).zip(firsts).map(|(pieces, first)| SpanTask {
             hasher: PieceHasher::new(self.geometry, first, pieces),
             sources: self.sources,
-            progress: self.progress,
+            task: self.task,
         })
     }
 }
@@ -101,13 +120,34 @@ impl Hashing<'_> {
 struct SpanTask<'a> {
     hasher: PieceHasher<'a>,
     sources: &'a [Source<'a>],
-    progress: &'a AtomicU64,
+    task: &'a Task,
 }
 
 impl SpanTask<'_> {
     fn run(&mut self, layout: &FileLayout) -> Vec<(usize, FileError)> {
+        self.run_range(layout, self.hasher.range())
+    }
+
+    /// Goes from run to run of the pieces `asked`.
+    fn run_pieces(&mut self, layout: &FileLayout, asked: &PieceSet) -> Vec<(usize, FileError)> {
+        let geometry = self.hasher.geometry;
+        let mut rest = geometry.pieces_of(self.hasher.range());
         let mut errors = Vec::new();
-        for extent in layout.extents(self.hasher.range()) {
+        while let Some(first) = rest.find(|piece| asked.contains(*piece)) {
+            let end = rest.find(|piece| !asked.contains(*piece)).unwrap_or(rest.end);
+            let range = geometry.bytes_of(first..end);
+            self.hasher.skip(range.start - self.hasher.position);
+            errors.extend(self.run_range(layout, range));
+        }
+        errors
+    }
+
+    fn run_range(&mut self, layout: &FileLayout, range: Range<u64>) -> Vec<(usize, FileError)> {
+        let mut errors = Vec::new();
+        for extent in layout.extents(range) {
+            if self.task.is_cancelled() {
+                break;
+            }
             let end = self.hasher.position + extent.length;
             match self.sources[extent.file] {
                 Source::File(path, stamp) => {
@@ -120,7 +160,7 @@ impl SpanTask<'_> {
             }
             let missing = end - self.hasher.position;
             self.hasher.skip(missing);
-            self.progress.fetch_add(missing, Ordering::Relaxed);
+            self.task.add(missing);
         }
         errors
     }
@@ -141,7 +181,7 @@ impl SpanTask<'_> {
     fn read_mapped(&mut self, file: &File, offset: u64, length: usize) -> std::io::Result<()> {
         let mapping = Mapping::new(file, offset, length)?;
         let mut start = 0;
-        while start < length {
+        while start < length && !self.task.is_cancelled() {
             let end = (start + CHUNK_LENGTH).min(length);
             let next = end..(end + CHUNK_LENGTH).min(length);
             if !next.is_empty() {
@@ -150,7 +190,7 @@ impl SpanTask<'_> {
             mapping.populate(start..end)?;
             guard::with_bytes(&mapping, start..end, |bytes| self.hasher.update(bytes))
                 .map_err(std::io::Error::other)?;
-            self.progress.fetch_add((end - start) as u64, Ordering::Relaxed);
+            self.task.add((end - start) as u64);
             start = end;
         }
         Ok(())
@@ -158,11 +198,11 @@ impl SpanTask<'_> {
 
     fn read_plain(&mut self, file: &File, mut offset: u64, mut length: u64) -> std::io::Result<()> {
         let mut buffer = vec![0; CHUNK_LENGTH.min(in_memory(length))];
-        while length > 0 {
+        while length > 0 && !self.task.is_cancelled() {
             let part = buffer.len().min(in_memory(length));
             file.read_exact_at(&mut buffer[..part], offset)?;
             self.hasher.update(&buffer[..part]);
-            self.progress.fetch_add(part as u64, Ordering::Relaxed);
+            self.task.add(part as u64);
             offset += part as u64;
             length -= part as u64;
         }
@@ -171,10 +211,10 @@ impl SpanTask<'_> {
 
     fn zeros(&mut self, mut length: u64) {
         static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
-        while length > 0 {
+        while length > 0 && !self.task.is_cancelled() {
             let part = ZEROS.len().min(in_memory(length));
             self.hasher.update(&ZEROS[..part]);
-            self.progress.fetch_add(part as u64, Ordering::Relaxed);
+            self.task.add(part as u64);
             length -= part as u64;
         }
     }
@@ -201,7 +241,7 @@ impl<'a> PieceHasher<'a> {
     }
 
     /// What the span covers of the payload.
-    fn range(&self) -> std::ops::Range<u64> {
+    fn range(&self) -> Range<u64> {
         let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
         self.position..self.geometry.piece_range(self.first.saturating_add(count - 1)).end
     }
@@ -277,15 +317,14 @@ mod tests {
         let layout = FileLayout::new(lengths.iter().map(|n| *n as u64).chain([200_000])).unwrap();
         for piece_length in [1_000, 16_384, 1 << 20, 64 << 20] {
             let geometry = Geometry::new(layout.length(), piece_length).unwrap();
-            let progress = AtomicU64::new(0);
-            let hashing =
-                Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+            let task = Task::default();
+            let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
             let hashes = hashing.what_is_there();
             let expected: Vec<Option<PieceHash>> =
                 whole.chunks(in_memory(piece_length)).map(|piece| Some(Sha1::digest(piece).into())).collect();
             assert!(hashes.pieces == expected, "pieces of {piece_length} bytes");
             assert!(hashes.errors.is_empty());
-            assert_eq!(progress.load(Ordering::Relaxed), whole.len() as u64);
+            assert_eq!(task.done_bytes(), whole.len() as u64);
             assert!(hashing.all().unwrap() == expected);
         }
     }
@@ -298,9 +337,8 @@ mod tests {
         sources[1] = Source::Missing;
         let layout = FileLayout::new([1_000; 3]).unwrap();
         let geometry = Geometry::new(3_000, 400).unwrap();
-        let progress = AtomicU64::new(0);
-        let hashing =
-            Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+        let task = Task::default();
+        let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
         let hashes = hashing.what_is_there();
         let found: Vec<bool> = hashes.pieces.iter().map(Option::is_some).collect();
         assert_eq!(found, [true, true, false, false, false, true, true, true]);
@@ -314,12 +352,65 @@ mod tests {
         File::options().write(true).open(&paths[0]).unwrap().set_len(50_000).unwrap();
         let layout = FileLayout::new([100_000]).unwrap();
         let geometry = Geometry::new(100_000, 16_384).unwrap();
-        let progress = AtomicU64::new(0);
-        let hashing =
-            Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+        let task = Task::default();
+        let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
         let hashes = hashing.what_is_there();
         assert!(hashes.pieces.iter().all(Option::is_none));
         assert!(matches!(hashes.errors[..], [(0, FileError::Resized { now: 50_000, .. })]));
+    }
+
+    #[test]
+    fn only_the_pieces_that_are_asked_for_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let lengths = [100_000, 5, 70_000];
+        let (paths, whole) = payload(folder.path(), &lengths);
+        let mut sources = sources(&paths);
+        let layout = FileLayout::new(lengths.map(|length| length as u64)).unwrap();
+        let geometry = Geometry::new(layout.length(), 1_000).unwrap();
+        let mut asked = PieceSet::new(geometry.piece_count());
+        // The last one is short, and 100 reaches over all files.
+        for piece in [0, 2, 3, 50, 100, 170] {
+            asked.insert(piece);
+        }
+        // Would be an error, were it read.
+        let beyond =
+            [sources[0], sources[1], Source::File(Path::new("/none"), Stamp::of_path(&paths[2]).unwrap())];
+        for asked in [&asked, &PieceSet::new(171)] {
+            let task = Task::default();
+            let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
+            let hashes = hashing.what_is_there_of(asked);
+            for (piece, bytes) in (0..).zip(whole.chunks(1_000)) {
+                let expected = asked.contains(piece).then(|| Sha1::digest(bytes).into());
+                assert_eq!(hashes.pieces[piece as usize], expected, "{piece}");
+            }
+            let length: u64 = asked.iter().map(|piece| u64::from(geometry.length_of(piece))).sum();
+            assert_eq!((task.done_bytes(), hashes.errors.len()), (length, 0));
+        }
+        sources.clone_from_slice(&beyond);
+        let task = Task::default();
+        let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
+        asked.remove(100);
+        asked.remove(170);
+        assert!(hashing.what_is_there_of(&asked).errors.is_empty());
+        asked.insert(100);
+        assert_eq!(hashing.what_is_there_of(&asked).errors.len(), 1);
+    }
+
+    #[test]
+    fn a_task_that_is_cancelled_reads_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (paths, _) = payload(folder.path(), &[100_000]);
+        let sources = sources(&paths);
+        let layout = FileLayout::new([100_000]).unwrap();
+        let geometry = Geometry::new(100_000, 1_000).unwrap();
+        let task = Task::default();
+        task.cancel();
+        let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
+        for hashes in [hashing.what_is_there(), hashing.what_is_there_of(&PieceSet::full(100))] {
+            assert!(hashes.pieces.iter().all(Option::is_none) && hashes.errors.is_empty());
+        }
+        assert!(hashing.all().unwrap().iter().all(Option::is_none));
+        assert_eq!(task.done_bytes(), 0);
     }
 
     #[test]
@@ -331,10 +422,9 @@ mod tests {
         let length = 4_096 * SPAN_LENGTH;
         let layout = FileLayout::new([1_000, length]).unwrap();
         let geometry = Geometry::new(length + 1_000, 64 << 20).unwrap();
-        let progress = AtomicU64::new(0);
-        let hashing =
-            Hashing { geometry: &geometry, layout: &layout, sources: &sources, progress: &progress };
+        let task = Task::default();
+        let hashing = Hashing { geometry: &geometry, layout: &layout, sources: &sources, task: &task };
         assert!(matches!(hashing.all(), Err(FileError::Unreadable { .. })));
-        assert!(progress.into_inner() < length / 2);
+        assert!(task.done_bytes() < length / 2);
     }
 }

@@ -218,6 +218,7 @@ fn fetch(
     lease: &mut Lease,
 ) -> Result<(), TorrentError> {
     for block in blocks {
+        torrent.prove(block.piece)?;
         if !map_block(shared, torrent, *block, lease)? {
             lease.undo_block();
             read_block(shared, torrent, *block, lease)?;

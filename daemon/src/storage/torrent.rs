@@ -1,7 +1,7 @@
 //! A torrent as all threads share it: what it is, where its payload lies, what of it may be served.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,10 +10,12 @@ use protocol::geometry::{Block, Extent};
 use protocol::id::InfoHash;
 use protocol::meta::{FileKind, Info};
 use protocol::peer::TorrentView;
+use protocol::piece_set::PieceSet;
 
 use super::file::{FileError, PayloadFile};
 use super::lane::LaneId;
 use super::lease::Lease;
+use super::proof::Proof;
 use super::write::WriteError;
 
 /// A torrent whose payload is on disk, or is being downloaded to it.
@@ -23,6 +25,8 @@ pub struct Torrent {
     have: Arc<HaveBits>,
     /// One for each file of the torrent; `None` for what is not on disk: padding, symlinks, files that are missing.
     files: Box<[Option<Arc<PayloadFile>>]>,
+    /// Which pieces were hashed, where some are claimed that were not.
+    proof: Option<Proof>,
     error: OnceLock<TorrentError>,
     /// Payload bytes that peers got.
     uploaded: AtomicU64,
@@ -43,6 +47,17 @@ pub enum TorrentError {
     /// It was taken away.
     #[error("the torrent was taken away")]
     Withdrawn,
+    /// A piece that was taken to be there is not.
+    #[error(
+        "{}: piece {piece} does not match its hash: the torrent was added with --skip-check; run btctl verify",
+        .path.display()
+    )]
+    Disproven {
+        /// Which piece.
+        piece: u32,
+        /// The first file that it lies in.
+        path: PathBuf,
+    },
     /// A block was asked for that lies in a file that is not there: our own mistake.
     #[error("file {0} of the torrent is not on disk")]
     NoFile(usize),
@@ -66,9 +81,27 @@ impl Torrent {
             info,
             have: Arc::new(have),
             files: files.into(),
+            proof: None,
             error: OnceLock::new(),
             uploaded: AtomicU64::new(0),
         }
+    }
+
+    /// As [`Torrent::new`], and has the pieces `claimed` as well, of which only the sizes of files are known to be
+    /// right: each is hashed before the first byte of it is lent.
+    pub fn unproven(
+        info: Arc<Info>,
+        proven: HaveBits,
+        claimed: &PieceSet,
+        files: Vec<Option<Arc<PayloadFile>>>,
+    ) -> Self {
+        let have = HaveBits::new(info.geometry().piece_count());
+        (0..have.piece_count()).filter(|piece| proven.get(*piece) || claimed.contains(*piece)).for_each(
+            |piece| {
+                have.set(piece);
+            },
+        );
+        Self { proof: Some(Proof::new(proven)), ..Self::new(info, have, files) }
     }
 
     /// The name of the torrent among peers.
@@ -84,6 +117,16 @@ impl Torrent {
     /// What a connection looks at.
     pub fn view(&self) -> TorrentView {
         TorrentView { info: Arc::clone(&self.info), have: Arc::clone(&self.have) }
+    }
+
+    /// The pieces that were hashed and match: all that it has, unless it is [unproven](Torrent::unproven).
+    pub fn proven(&self) -> &HaveBits {
+        self.proof.as_ref().map_or(&self.have, Proof::proven)
+    }
+
+    /// Has `piece` hashed, if it never was. Reads from disk: not for ring threads.
+    pub(super) fn prove(&self, piece: u32) -> Result<(), TorrentError> {
+        self.proof.as_ref().map_or(Ok(()), |proof| proof.prove(self, piece))
     }
 
     /// Counts payload that a peer got.
@@ -169,11 +212,13 @@ impl Torrent {
         file.map(|file| LaneId(file.device()))
     }
 
-    /// Adds `block` to `lease` if all of it is known to be in memory; otherwise leaves the lease as it was. Called on
+    /// Adds `block` to `lease` if all of it is known to be in memory, and right; otherwise leaves the lease as it was. Called on
     /// ring threads: takes no lock and makes no system call.
     pub fn lend(&self, block: Block, now_s: u32, lease: &mut Lease) -> Lent {
+        let is_proven = self.proof.as_ref().is_none_or(|proof| proof.proven().get(block.piece));
         for extent in self.extents(block) {
-            if self.lend_extent(extent, now_s, lease) == Lent::Cold {
+            let is_lent = is_proven || self.is_padding(extent.file);
+            if !is_lent || self.lend_extent(extent, now_s, lease) == Lent::Cold {
                 lease.undo_block();
                 return Lent::Cold;
             }
@@ -232,7 +277,8 @@ pub(super) mod tests {
 
     /// A torrent of what lies in `folder`.
     pub(in super::super) fn torrent_of(folder: &Path) -> Arc<Torrent> {
-        let created = create(scan(folder).unwrap(), Options::default(), &AtomicU64::new(0)).unwrap();
+        let created =
+            create(scan(folder).unwrap(), Options::default(), &super::super::Task::default()).unwrap();
         Arc::new(created.into_torrent())
     }
 

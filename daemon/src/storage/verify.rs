@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use protocol::bitfield::HaveBits;
 use protocol::meta::{FileKind, Info};
 
 use super::file::{FileError, PayloadFile, Stamp};
-use super::hash::{Hashes, Hashing, Source};
+use super::hash::{Hashing, Source};
+use super::task::Task;
 use super::torrent::Torrent;
 
 /// What became of a file of the torrent.
@@ -67,20 +67,20 @@ impl Verification {
     }
 }
 
-/// Hashes the payload of `info`, whose files' paths start at `data`. `progress` counts bytes as they are done.
-pub fn verify(info: &Info, data: &Path, progress: &AtomicU64) -> Verification {
+/// Hashes the payload of `info`, whose files' paths start at `data`. `task` counts bytes as they are done; cancelled, it
+/// leaves the rest unmatched.
+pub fn verify(info: &Info, data: &Path, task: &Task) -> Verification {
     let found: Vec<Found> = info.files().iter().map(|file| Found::look(file, data)).collect();
     let sources: Vec<Source<'_>> = found.iter().map(Found::source).collect();
-    let hashing = Hashing { geometry: info.geometry(), layout: info.layout(), sources: &sources, progress };
-    let Hashes { pieces, errors } = hashing.what_is_there();
+    let hashing = Hashing { geometry: info.geometry(), layout: info.layout(), sources: &sources, task };
+    let hashes = hashing.what_is_there();
     let have = HaveBits::new(info.geometry().piece_count());
-    for (piece, hash) in (0..).zip(&pieces) {
-        if hash.as_ref() == Some(info.piece_hash(piece)) {
-            have.set(piece);
-        }
-    }
-    let states =
-        found.iter().enumerate().map(|(file, found)| found.state(info, file, &have, &errors)).collect();
+    hashes.matching(info).for_each(|piece| have.set(piece));
+    let states = found
+        .iter()
+        .enumerate()
+        .map(|(file, found)| found.state(info, file, &have, &hashes.errors))
+        .collect();
     let payload = found.into_iter().map(Found::into_payload).collect();
     Verification { have, files: states, payload }
 }

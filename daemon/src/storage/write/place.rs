@@ -3,20 +3,20 @@
 //! Called once for each torrent, on an ordinary thread. Never shortens or empties a file that is there, and never
 //! leaves the download folder: no path leads out of it through a symbolic link, whoever put it there.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, openat2};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::fcntl::{FallocateFlags, OFlag, OpenHow, fallocate};
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::fstatvfs;
 use protocol::meta::{FileEntry, FileKind, Info};
 
 use crate::storage::file::{PayloadFile, Stamp};
+use crate::storage::folder::Folder;
 
 /// Bytes that `st_blocks` counts in (stat(2)).
 const STAT_BLOCK_LENGTH: u64 = 512;
@@ -96,18 +96,17 @@ type Files = Vec<Option<Arc<PayloadFile>>>;
 pub fn place(info: &Info, folder: &Path, wanted: &[bool], placing: &Placing) -> Result<Files, PlaceError> {
     assert_eq!(wanted.len(), info.files().len(), "one entry for each file");
     let unmade = |source| PlaceError::Io { path: folder.into(), source };
-    fs::create_dir_all(folder).map_err(unmade)?;
-    let folder = Folder { path: folder, file: File::open(folder).map_err(unmade)? };
+    let site = Site(Folder::make(folder).map_err(unmade)?);
     let needed = with_neighbours(info, wanted);
     let mut files = Vec::with_capacity(wanted.len());
     for (entry, is_needed) in info.files().iter().zip(needed) {
         let is_made = is_needed && entry.kind == FileKind::Regular;
-        files.push(is_made.then(|| folder.place(entry, placing.suffix.as_deref())).transpose()?);
+        files.push(is_made.then(|| site.place(entry, placing.suffix.as_deref())).transpose()?);
     }
     if placing.allocation == Allocation::Full {
         let wanted =
             files.iter().zip(wanted).filter_map(|(file, is_wanted)| file.as_ref().filter(|_| *is_wanted));
-        folder.allocate(&wanted.map(Arc::as_ref).collect::<Vec<_>>())?;
+        site.allocate(&wanted.map(Arc::as_ref).collect::<Vec<_>>())?;
     }
     Ok(files)
 }
@@ -127,23 +126,20 @@ fn with_neighbours(info: &Info, wanted: &[bool]) -> Vec<bool> {
     needed
 }
 
-/// The folder that all paths stay below.
-struct Folder<'a> {
-    path: &'a Path,
-    file: File,
-}
+/// The folder that files are made in.
+struct Site(Folder);
 
-impl Folder<'_> {
+impl Site {
     /// Makes one file, or takes the one that is there.
     fn place(&self, entry: &FileEntry, suffix: Option<&str>) -> Result<Arc<PayloadFile>, PlaceError> {
         let relative: PathBuf = entry.path.components().collect();
-        let path = self.path.join(&relative);
+        let path = self.0.path.join(&relative);
         // An empty file is complete, and one that has its name already keeps it.
         let suffix = suffix.filter(|_| entry.length > 0 && path.symlink_metadata().is_err());
         let partial = suffix.map(|suffix| with_suffix(&relative, suffix));
         let at = partial.as_deref().unwrap_or(&relative);
         let stamp = self.make(at, entry)?;
-        let partial = partial.as_deref().map(|partial| self.path.join(partial));
+        let partial = partial.as_deref().map(|partial| self.0.path.join(partial));
         Ok(Arc::new(match entry.length {
             0 => PayloadFile::new(path, stamp),
             _ => PayloadFile::growing(path, partial, stamp),
@@ -153,20 +149,21 @@ impl Folder<'_> {
     fn make(&self, relative: &Path, entry: &FileEntry) -> Result<Stamp, PlaceError> {
         let file = match self.open_file(relative, entry.executable) {
             Err(Errno::ENOENT) => {
-                self.make_parents(relative)?;
+                let made = self.0.make_parents(relative, &mut Vec::new());
+                made.map_err(|(path, error)| self.refusal(&path, error))?;
                 self.open_file(relative, entry.executable)
             }
             result => result,
         };
         let file = file.map_err(|error| self.refusal(relative, error))?;
-        let unmade = |source| PlaceError::Io { path: self.path.join(relative), source };
+        let unmade = |source| PlaceError::Io { path: self.0.path.join(relative), source };
         let metadata = file.metadata().map_err(unmade)?;
         if !metadata.is_file() {
-            return Err(PlaceError::NotAFile(self.path.join(relative)));
+            return Err(PlaceError::NotAFile(self.0.path.join(relative)));
         }
         let (found, expected) = (metadata.len(), entry.length);
         if found > expected {
-            return Err(PlaceError::Oversized { path: self.path.join(relative), expected, found });
+            return Err(PlaceError::Oversized { path: self.0.path.join(relative), expected, found });
         }
         if found < expected {
             file.set_len(expected).map_err(unmade)?;
@@ -178,39 +175,14 @@ impl Folder<'_> {
     fn open_file(&self, relative: &Path, is_executable: bool) -> Result<File, Errno> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let mode = if is_executable { 0o777 } else { 0o666 };
-        self.open(
+        self.0.open_at(
             relative,
             OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(Mode::from_bits_truncate(mode)),
         )
     }
 
-    fn open_folder(&self, relative: &Path) -> Result<File, Errno> {
-        self.open(relative, OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC))
-    }
-
-    /// Opens a path that no link leads out of the folder from.
-    fn open(&self, relative: &Path, how: OpenHow) -> Result<File, Errno> {
-        openat2(self.file.as_fd(), relative, how.resolve(ResolveFlag::RESOLVE_BENEATH)).map(File::from)
-    }
-
-    /// Makes the folders that `relative` lies in.
-    fn make_parents(&self, relative: &Path) -> Result<(), PlaceError> {
-        let mut parent = None;
-        let mut path = PathBuf::new();
-        for component in relative.parent().into_iter().flatten() {
-            path.push(component);
-            let below: &File = parent.as_ref().unwrap_or(&self.file);
-            match mkdirat(below, component, Mode::from_bits_truncate(0o777)) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(error) => return Err(self.refusal(&path, error)),
-            }
-            parent = Some(self.open_folder(&path).map_err(|error| self.refusal(&path, error))?);
-        }
-        Ok(())
-    }
-
     fn refusal(&self, relative: &Path, error: Errno) -> PlaceError {
-        let path = self.path.join(relative);
+        let path = self.0.path.join(relative);
         match error {
             Errno::ELOOP => PlaceError::Symlink(path),
             Errno::EXDEV => PlaceError::Outside(path),
@@ -232,7 +204,7 @@ impl Folder<'_> {
                 Err(Errno::EOPNOTSUPP) => {
                     tracing::warn!(
                         "{}: no room can be given beforehand on this file system",
-                        self.path.display()
+                        self.0.path.display()
                     );
                     return Ok(());
                 }
@@ -246,12 +218,12 @@ impl Folder<'_> {
     }
 
     fn no_room(&self, needed: u64) -> PlaceError {
-        PlaceError::NoRoom { folder: self.path.into(), needed, free: self.free() }
+        PlaceError::NoRoom { folder: self.0.path.clone(), needed, free: self.free() }
     }
 
     /// Bytes that the disk has left; all there can be where it does not say.
     fn free(&self) -> u64 {
-        fstatvfs(&self.file).map_or(u64::MAX, |system| system.blocks_available() * system.fragment_size())
+        fstatvfs(&self.0.file).map_or(u64::MAX, |system| system.blocks_available() * system.fragment_size())
     }
 }
 
@@ -278,6 +250,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::super::tests::{PIECE, info_of};

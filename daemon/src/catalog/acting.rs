@@ -1,0 +1,208 @@
+//! What clients ask to be done to torrents that are there.
+
+use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, Patch};
+
+use crate::bus::{Action, Reply, Request, TorrentId};
+use crate::storage::selection;
+use crate::storage::state::Change;
+
+use super::actor::Actor;
+use super::chores::Done;
+use super::entry::{Relocation, Removal, Stage};
+
+impl Actor {
+    /// Takes in a request.
+    pub(super) fn request(&mut self, request: Request) {
+        match request {
+            Request::Add { request, caller: _, reply } => self.add(*request, reply),
+            Request::Act { id, action, caller: _, reply } => self.act(id, action, reply),
+            Request::Create { request, caller: _, events } => self.create(request, events),
+            Request::Backup { path, caller: _, reply } => self.back_up(&path, reply),
+            Request::Shutdown(reply) => {
+                // One is enough: whoever listens ends the daemon.
+                let _ = self.on_shutdown.try_send(());
+                let _ = reply.send(Ok(()));
+            }
+            Request::Detail(id, reply) => drop(reply.send(self.detail(id))),
+            Request::Files(id, reply) => drop(reply.send(self.files(id))),
+            Request::Peers(id, reply) => self.peers(id, reply),
+            Request::Trackers(id, reply) => self.trackers(id, reply),
+            Request::Pieces(id, reply) => drop(reply.send(self.pieces(id))),
+            Request::Metainfo(id, reply) => drop(reply.send(self.metainfo(id))),
+        }
+    }
+
+    fn act(&mut self, id: TorrentId, action: Action, reply: Reply<()>) {
+        if !self.entries.contains_key(&id) {
+            return drop(reply.send(Err(gone())));
+        }
+        let result = match action {
+            Action::Pause => self.pause(id, true),
+            Action::Resume => self.pause(id, false),
+            Action::Verify => self.want_verification(id),
+            Action::Reannounce => self.reannounce(id),
+            Action::Change(patch) => self.change(id, &patch),
+            Action::Move(request) => return self.want_relocation(id, Relocation { request, reply: Some(reply) }),
+            Action::Remove { with_data } => return self.want_removal(id, with_data, reply),
+        };
+        let _ = reply.send(result);
+    }
+
+    /// Stops a torrent, or has it go on: also one that has failed.
+    fn pause(&mut self, id: TorrentId, is_paused: bool) -> Result<(), ErrorReply> {
+        let error = (!is_paused).then_some(None);
+        self.commit(id, &Change { is_paused: Some(is_paused), error, ..Change::default() })?;
+        self.set_paused(id, is_paused);
+        Ok(())
+    }
+
+    /// Stops a torrent, or has it go on. The state knows it, or is told here.
+    pub(super) fn set_paused(&mut self, id: TorrentId, is_paused: bool) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if !entry.marks.is_paused && is_paused {
+            let seeded_s = Some(entry.seeded_s(crate::bus::board::now_unix_s()));
+            self.write(id, &Change { is_paused: Some(true), seeded_s, ..Change::default() });
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.marks.is_paused = is_paused;
+        if !is_paused {
+            entry.marks.is_failed = false;
+        }
+        self.advance(id);
+    }
+
+    fn want_verification(&mut self, id: TorrentId) -> Result<(), ErrorReply> {
+        let Some(entry) = self.entries.get_mut(&id) else { return Err(gone()) };
+        if !entry.marks.has_info {
+            return Err(conflict("there is nothing to verify before its metadata is here"));
+        }
+        entry.wish().is_verification = true;
+        self.advance(id);
+        Ok(())
+    }
+
+    fn reannounce(&mut self, id: TorrentId) -> Result<(), ErrorReply> {
+        let Some(entry) = self.entries.get(&id) else { return Err(gone()) };
+        if !entry.marks.is_offered {
+            return Err(conflict("it is not announced while it is not running"));
+        }
+        self.engine().trackers().reannounce(entry.info_hash);
+        Ok(())
+    }
+
+    fn want_removal(&mut self, id: TorrentId, with_data: bool, reply: Reply<()>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return drop(reply.send(Err(gone()))) };
+        let wish = entry.wish();
+        let removal = wish.removal.get_or_insert(Removal { with_data, replies: Vec::new() });
+        removal.with_data |= with_data;
+        removal.replies.push(reply);
+        self.advance(id);
+    }
+
+    fn want_relocation(&mut self, id: TorrentId, relocation: Relocation) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let before = entry.wish().relocation.replace(relocation);
+        if let Some(reply) = before.and_then(|before| before.reply) {
+            let _ = reply.send(Err(conflict("it was asked to be moved elsewhere meanwhile")));
+        }
+        self.advance(id);
+    }
+
+    /// Changes what the user chose.
+    fn change(&mut self, id: TorrentId, patch: &Patch) -> Result<(), ErrorReply> {
+        if let Some(Some(label)) = &patch.label {
+            check_label(label)?;
+        }
+        if let Some(select) = &patch.select {
+            self.check_selection(id, select)?;
+        }
+        if patch.ratio_limit.flatten().is_some_and(|ratio| !ratio.is_finite() || ratio < 0.0) {
+            return Err(ErrorReply::new(ErrorCode::BadRequest, "a ratio is 0 or more"));
+        }
+        self.commit(id, &change_of(patch))?;
+        self.apply(id, patch);
+        self.board.announce(id, EventKind::Changed);
+        Ok(())
+    }
+
+    fn check_selection(&mut self, id: TorrentId, select: &[String]) -> Result<(), ErrorReply> {
+        let bad = |error: &dyn ToString| ErrorReply::new(ErrorCode::BadRequest, error.to_string());
+        match self.info(id)? {
+            Some(info) => selection::wanted_files(&info, select, None).map(drop).map_err(|error| bad(&error)),
+            None => selection::check(select).map_err(|error| bad(&error)),
+        }
+    }
+
+    fn apply(&mut self, id: TorrentId, patch: &Patch) {
+        if let Some(label) = &patch.label {
+            let label = label.as_deref().filter(|label| !label.is_empty()).map(|label| self.interned.text(label));
+            self.board.update(id, |row| row.label = label);
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let mut limits = entry.limits.as_deref().copied().unwrap_or_default();
+        let mut goals = entry.goals.as_deref().copied().unwrap_or_default();
+        let before = limits;
+        limits.upload_bytes_per_s = patch.upload_limit.unwrap_or(limits.upload_bytes_per_s).filter(|it| *it > 0);
+        limits.download_bytes_per_s = patch.download_limit.unwrap_or(limits.download_bytes_per_s).filter(|it| *it > 0);
+        goals.ratio = patch.ratio_limit.unwrap_or(goals.ratio);
+        goals.seed_time_s = patch.seed_time_limit_s.unwrap_or(goals.seed_time_s);
+        entry.limits = (limits != Default::default()).then(|| Box::new(limits));
+        entry.goals = (goals != Default::default()).then(|| Box::new(goals));
+        if limits != before && matches!(entry.stage, Stage::Loaded(_)) {
+            let (engine, info_hash) = (self.engine().clone(), entry.info_hash);
+            self.tasks.spawn(async move {
+                // Fails only when everything ends.
+                let _ = engine.limit(Some(info_hash), limits).await;
+                Done::Nothing
+            });
+        }
+        if patch.select.is_some() || patch.sequential.is_some_and(|it| it != entry.marks.is_sequential) {
+            entry.marks.is_sequential = patch.sequential.unwrap_or(entry.marks.is_sequential);
+            // Other files may be wanted now: it is looked at again what of them is there.
+            entry.marks.is_looked_at &= patch.select.is_none();
+            entry.wish().is_restart = true;
+            self.advance(id);
+        }
+    }
+
+    fn back_up(&mut self, path: &std::path::Path, reply: Reply<()>) {
+        let admitted = path.to_str().ok_or_else(|| ErrorReply::new(ErrorCode::BadRequest, "its path is not UTF-8"));
+        let result = admitted.and_then(|path| self.settings.roots.admit(path)).and_then(|path| {
+            self.state.backup(&path).map_err(|error| ErrorReply::new(ErrorCode::Conflict, error.to_string()))
+        });
+        let _ = reply.send(result);
+    }
+}
+
+/// What of a patch is to be remembered.
+fn change_of(patch: &Patch) -> Change {
+    let label = patch.label.clone().map(|label| label.filter(|label| !label.is_empty()));
+    Change {
+        label,
+        upload_limit: patch.upload_limit.map(|limit| limit.filter(|limit| *limit > 0)),
+        download_limit: patch.download_limit.map(|limit| limit.filter(|limit| *limit > 0)),
+        ratio_limit: patch.ratio_limit,
+        seed_time_limit_s: patch.seed_time_limit_s,
+        select: patch.select.clone(),
+        is_sequential: patch.sequential,
+        is_looked_at: patch.select.as_ref().map(|_| false),
+        ..Change::default()
+    }
+}
+
+/// Refuses a label that would make lists hard to read.
+pub(super) fn check_label(label: &str) -> Result<(), ErrorReply> {
+    if label.len() > MAX_LABEL_LENGTH || label.chars().any(char::is_control) {
+        let message = format!("a label has at most {MAX_LABEL_LENGTH} bytes and no control characters");
+        return Err(ErrorReply::new(ErrorCode::BadRequest, message));
+    }
+    Ok(())
+}
+
+pub(super) fn gone() -> ErrorReply {
+    ErrorReply::new(ErrorCode::NotFound, "the torrent has been removed")
+}
+
+pub(super) fn conflict(message: &str) -> ErrorReply {
+    ErrorReply::new(ErrorCode::Conflict, message)
+}

@@ -1,0 +1,246 @@
+//! The one task that owns the catalog: it hears requests, notices, and what became of chores, and takes each torrent
+//! one step further.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::control::{EventKind, State as Shown};
+use protocol::swarm::candidates::Source;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
+
+use crate::bus::board::now_unix_s;
+use crate::bus::{Board, Request, Requests, TorrentId};
+use crate::engine::{Engine, Notices, Server};
+use crate::storage::state::{Recorder, State};
+
+use super::chores::{Desks, Done};
+use super::entry::{Entry, Stage, Step};
+use super::hooks::Runner;
+use super::interned::Interned;
+use super::queue::Queue;
+use super::{Instruction, Parts, Settings};
+
+/// How often torrents that are doing something are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The catalog, on its thread.
+pub(super) struct Actor {
+    pub(super) engine: Engine,
+    /// What is to be stopped at the end.
+    pub(super) server: Option<Server>,
+    pub(super) board: Arc<Board>,
+    pub(super) state: State,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) settings: Settings,
+    pub(super) entries: BTreeMap<TorrentId, Entry>,
+    pub(super) interned: Interned,
+    pub(super) queue: Queue,
+    /// Torrents that are more than rows: they are looked at every second.
+    pub(super) lively: BTreeSet<TorrentId>,
+    /// Chores under way.
+    pub(super) tasks: JoinSet<Done>,
+    pub(super) desks: Desks,
+    pub(super) hooks: Runner,
+    pub(super) synced_at: Instant,
+    pub(super) seed_times_at: Instant,
+    /// Told when a client wants the daemon to end.
+    pub(super) on_shutdown: mpsc::Sender<()>,
+    /// The way to this catalog, for its own parts.
+    pub(super) requests: Requests,
+    pub(super) watch_folder: Option<AbortHandle>,
+    /// Peers of torrents that are being loaded.
+    pub(super) found: BTreeMap<TorrentId, Vec<(Vec<SocketAddr>, Source)>>,
+    /// When torrents are to be announced next, as far as that is not in the state yet.
+    pub(super) announces: BTreeMap<TorrentId, i64>,
+}
+
+impl Actor {
+    /// Takes up what the state has.
+    pub(super) fn new(parts: Parts) -> (Self, mpsc::Receiver<Request>, Notices) {
+        let Parts { server, notices, board, requests, inbox, state, recorder, settings, on_shutdown } = parts;
+        let queue = Queue::new(settings.max_active);
+        let engine = server.engine().clone();
+        let actor = Self {
+            engine,
+            server: Some(server),
+            board,
+            state,
+            recorder: Arc::new(recorder),
+            settings,
+            entries: BTreeMap::new(),
+            interned: Interned::default(),
+            queue,
+            lively: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            desks: Desks::default(),
+            hooks: Runner::new(),
+            synced_at: Instant::now(),
+            seed_times_at: Instant::now(),
+            on_shutdown,
+            requests,
+            watch_folder: None,
+            found: BTreeMap::new(),
+            announces: BTreeMap::new(),
+        };
+        (actor, inbox, notices)
+    }
+
+    /// Runs until it is told to stop; then gives back what is to be ended.
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        notices: &mut Notices,
+        mut instructions: mpsc::UnboundedReceiver<Instruction>,
+    ) -> Self {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_lively = !self.lively.is_empty() || self.has_seed_times() || !self.announces.is_empty();
+            tokio::select! {
+                instruction = instructions.recv() => match instruction {
+                    Some(Instruction::Reload(settings)) => self.reload(*settings),
+                    Some(Instruction::Stop) | None => return self,
+                },
+                Some(notice) = notices.recv() => self.hear(notice),
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
+                    Ok(done) => self.done(done),
+                    Err(error) => tracing::error!("a chore has ended by a mistake of ours: {error}"),
+                },
+                Some(request) = requests.recv() => self.request(request),
+                _ = ticks.tick(), if is_lively => self.tick(Instant::now()),
+            }
+        }
+    }
+
+    /// What runs torrents.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Takes a torrent one step further, as far as nothing is being done to it.
+    pub(super) fn advance(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        match &entry.stage {
+            Stage::Row => self.take_step(id),
+            Stage::Busy(busy) if entry.is_obsolete(busy.chore) => busy.watch.task.cancel(),
+            Stage::Loaded(_) if entry.must_leave() => self.unload(id, false),
+            Stage::Busy(_) | Stage::Loaded(_) | Stage::Leaving(_) => {}
+        }
+    }
+
+    fn take_step(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let Some(wish) = &mut entry.wish {
+            wish.is_restart = false;
+            entry.tidy();
+        }
+        match entry.step() {
+            Step::Delete => self.delete(id),
+            Step::Relocate => self.relocate(id),
+            Step::Verify => self.verify(id),
+            Step::Rest => self.rest(id),
+            Step::AwaitMetadata if self.queue.enter(id) => self.await_metadata(id),
+            Step::Fetch if self.queue.enter(id) => self.fetch(id),
+            Step::AwaitMetadata | Step::Fetch => {
+                self.withdraw(id);
+                self.show(id, Shown::Queued);
+            }
+            Step::Look => self.look(id),
+            Step::Load => self.load(id),
+            Step::Offer => {
+                self.give_up_place(id);
+                self.offer(id);
+                self.show(id, Shown::Seeding);
+            }
+        }
+    }
+
+    /// Nothing is to be done with a torrent, and no peer is let in.
+    fn rest(&mut self, id: TorrentId) {
+        self.withdraw(id);
+        self.give_up_place(id);
+        let is_paused = self.entries.get(&id).is_some_and(|entry| entry.marks.is_paused);
+        self.show(id, if is_paused { Shown::Paused } else { Shown::Error });
+    }
+
+    /// Gives up a place in the queue; whoever has its turn begins.
+    pub(super) fn give_up_place(&mut self, id: TorrentId) {
+        let next = self.queue.leave(id);
+        next.into_iter().for_each(|next| self.advance(next));
+    }
+
+    /// Shows what a torrent is doing, and counts how long it is seeded.
+    pub(super) fn show(&mut self, id: TorrentId, state: Shown) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let now_s = now_unix_s();
+        if state == Shown::Seeding {
+            entry.seeding_since_s.get_or_insert(now_s);
+        } else if entry.seeding_since_s.is_some() {
+            entry.seeded_s = entry.seeded_s(now_s);
+            entry.seeding_since_s = None;
+        }
+        let is_shown = self.board.with(id, |row| row.state == state && (state == Shown::Error || row.error.is_none()));
+        if is_shown == Some(false) {
+            self.board.update(id, |row| {
+                row.state = state;
+                row.checked = 0.0;
+                if state != Shown::Error {
+                    row.error = None;
+                }
+            });
+        }
+    }
+
+    /// Something is wrong with a torrent: it stops, and says so, until the user has it tried again.
+    pub(super) fn fail(&mut self, id: TorrentId, error: String) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.marks.is_failed {
+            return;
+        }
+        entry.marks.is_failed = true;
+        let name = self.board.with(id, |row| row.name.to_string()).unwrap_or_default();
+        tracing::error!(info_hash = %entry.info_hash, "{name}: {error}");
+        self.remember_error(id, Some(&error));
+        self.board.update(id, |row| {
+            row.error = Some(error.into());
+            row.state = Shown::Error;
+            row.live = None;
+        });
+        self.call_hook(id, super::hooks::Occasion::Failed);
+        self.advance(id);
+    }
+
+    /// Runs the user's command for what happened.
+    pub(super) fn call_hook(&self, id: TorrentId, occasion: super::hooks::Occasion) {
+        if let Some(torrent) = self.board.with(id, |row| row.to_torrent()) {
+            self.hooks.run(&self.settings.hooks, occasion, torrent);
+        }
+    }
+
+    /// The folder that a torrent lies in.
+    pub(super) fn dir(&self, id: TorrentId) -> PathBuf {
+        self.board.with(id, |row| PathBuf::from(&*row.dir)).unwrap_or_default()
+    }
+
+    /// Takes over what may be changed while btd runs.
+    fn reload(&mut self, settings: Settings) {
+        let (engine, limits) = (self.engine().clone(), settings.limits);
+        self.tasks.spawn(async move {
+            // Fails only when everything ends.
+            let _ = engine.limit(None, limits).await;
+            Done::Nothing
+        });
+        let next = self.queue.set_max_active(settings.max_active);
+        self.settings = settings;
+        if let Err(error) = self.watch_folder() {
+            tracing::error!("{error}");
+        }
+        next.into_iter().for_each(|next| self.advance(next));
+        self.board.announce_to_all(EventKind::Changed);
+    }
+}

@@ -1,0 +1,220 @@
+//! What takes as long as a disk does: done on threads that may wait, a few at a time for each folder, so that a disk
+//! that does not answer holds up only what lies on it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use protocol::control::{ErrorCode, ErrorReply};
+use protocol::meta::Info;
+use protocol::piece_set::PieceSet;
+use protocol::swarm::picker::Priority;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::bus::TorrentId;
+use crate::engine::{EngineError, Member, Unloaded};
+use crate::storage::Torrent;
+use crate::storage::keeper::Keeper;
+use crate::storage::load::{self, LoadError};
+use crate::storage::relocate::RelocateError;
+use crate::storage::state::{FileRecord, OnDisk, Saved};
+use crate::storage::write::Durable;
+use crate::storage::write::place::Placing;
+
+use super::adding::Arrived;
+use super::entry::{Chore, Watch};
+
+/// Chores of one folder that are done at a time.
+const MAX_OF_FOLDER: usize = 4;
+/// Torrents that are hashed at a time: each is hashed by all cores.
+const MAX_HASHING: usize = 2;
+
+/// What has become of a task.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// A torrent was looked at, or got ready.
+    Ready(TorrentId, Chore, Result<Ready, ChoreError>),
+    /// The files of a torrent whose metadata came from peers are ready.
+    Begun(TorrentId, Result<Ready, ChoreError>),
+    /// The swarm of a torrent runs.
+    Enrolled(TorrentId, Box<NewSwarm>, Result<Member, EngineError>),
+    /// The swarm of a torrent has ended, or has a peer again.
+    Left(TorrentId, Result<Unloaded, EngineError>),
+    /// A note was taken.
+    Noted(TorrentId),
+    /// The files of a torrent were moved.
+    Relocated(TorrentId, PathBuf, Result<(), ChoreError>),
+    /// The files of a torrent were deleted.
+    Deleted(TorrentId, Result<(), ChoreError>),
+    /// A torrent that was asked for is here.
+    Arrived(Box<Arrived>),
+    /// What was written was brought to the disk.
+    Synced(Durable),
+    /// Nothing more is to be done.
+    Nothing,
+}
+
+/// A torrent whose files were looked at.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) torrent: Arc<Torrent>,
+    pub(super) synced: PieceSet,
+    /// How its files look, by number: what is remembered of them is true for these.
+    pub(super) files: Vec<(u32, FileRecord)>,
+    /// What is wrong with it, where it is not all there.
+    pub(super) fault: Option<String>,
+}
+
+/// What is kept of a torrent whose swarm begins.
+#[derive(Debug)]
+pub(super) struct NewSwarm {
+    /// The torrent, if its metadata is here.
+    pub(super) torrent: Option<Arc<Torrent>>,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) priorities: Vec<Priority>,
+    /// Bytes that are wanted and not verified.
+    pub(super) left: u64,
+    /// Whether it is a download.
+    pub(super) is_fetching: bool,
+}
+
+/// Why a chore was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChoreError {
+    #[error("it was given up")]
+    Cancelled,
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Relocate(#[from] RelocateError),
+    #[error(transparent)]
+    Refused(ErrorReply),
+    #[error("a chore has ended by a mistake of ours")]
+    Panicked,
+}
+
+impl From<ChoreError> for ErrorReply {
+    fn from(error: ChoreError) -> Self {
+        match error {
+            ChoreError::Refused(error) => error,
+            error => Self::new(ErrorCode::Conflict, error.to_string()),
+        }
+    }
+}
+
+/// Where chores wait for their turn.
+#[derive(Debug)]
+pub(super) struct Desks {
+    by_folder: HashMap<PathBuf, Arc<Semaphore>>,
+    hashing: Arc<Semaphore>,
+}
+
+impl Default for Desks {
+    fn default() -> Self {
+        Self { by_folder: HashMap::new(), hashing: Arc::new(Semaphore::new(MAX_HASHING)) }
+    }
+}
+
+impl Desks {
+    /// Where chores of `folder` wait.
+    pub(super) fn of_folder(&mut self, folder: &Path) -> Arc<Semaphore> {
+        // Those that nobody waits at are forgotten, now and then.
+        if self.by_folder.len() > 4_096 {
+            self.by_folder.retain(|_, desk| Arc::strong_count(desk) > 1);
+        }
+        let new = || Arc::new(Semaphore::new(MAX_OF_FOLDER));
+        Arc::clone(self.by_folder.entry(folder.to_owned()).or_insert_with(new))
+    }
+
+    /// Where those wait that have much to read.
+    pub(super) fn of_hashing(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.hashing)
+    }
+}
+
+/// Does `work` on a thread that may wait, when `desk` has room.
+pub(super) fn spawn<T: Send + 'static>(
+    tasks: &mut JoinSet<Done>,
+    desk: Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, ChoreError> + Send + 'static,
+    done: impl FnOnce(Result<T, ChoreError>) -> Done + Send + 'static,
+) {
+    tasks.spawn(async move {
+        let _turn = desk.acquire_owned().await;
+        done(spawn_blocking(work).await.unwrap_or(Err(ChoreError::Panicked)))
+    });
+}
+
+/// A torrent whose payload is to be looked at.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) info: Arc<Info>,
+    pub(super) dir: PathBuf,
+    pub(super) saved: Saved,
+    pub(super) chore: Chore,
+    /// Files of the right size are taken for whole.
+    pub(super) is_check_skipped: bool,
+    /// Which files are wanted, and how they are made, where what is missing is to be fetched.
+    pub(super) download: Option<(Vec<bool>, Placing)>,
+    pub(super) watch: Arc<Watch>,
+}
+
+impl Job {
+    /// Looks at the files, hashes what is not known, and makes files where something is to be fetched.
+    pub(super) fn run(self) -> Result<Ready, ChoreError> {
+        let mut loaded = load::seed(Arc::clone(&self.info), &self.dir, &self.saved);
+        if self.chore == Chore::Verify {
+            loaded.distrust();
+        }
+        let is_skipped = self.is_check_skipped && self.chore != Chore::Verify;
+        if !is_skipped {
+            loaded = self.check(loaded)?;
+        }
+        let is_whole = loaded.have().is_complete();
+        if let Some((wanted, placing)) = self.download.as_ref().filter(|_| !is_whole && !is_skipped) {
+            let found = remembered(&loaded);
+            let made = load::download(Arc::clone(&self.info), &self.dir, &found, wanted, placing)?;
+            let loaded = self.check(made)?;
+            return Ok(finish(loaded, false));
+        }
+        Ok(finish(loaded, is_skipped))
+    }
+
+    /// Hashes what is not known.
+    fn check(&self, mut loaded: load::Loaded) -> Result<load::Loaded, ChoreError> {
+        let bytes = loaded.bytes_to_check();
+        if bytes > 0 {
+            self.watch.total.fetch_add(bytes, Ordering::Relaxed);
+            loaded.check(&self.watch.task).map_err(|_| ChoreError::Cancelled)?;
+        }
+        Ok(loaded)
+    }
+}
+
+/// What was found, as if it had been remembered.
+fn remembered(loaded: &load::Loaded) -> Saved {
+    Saved {
+        have: loaded.have().to_wire(),
+        synced: loaded.synced().to_wire(),
+        is_same_boot: true,
+        files: records(loaded).into_iter().collect(),
+        ..Saved::default()
+    }
+}
+
+fn records(loaded: &load::Loaded) -> Vec<(u32, FileRecord)> {
+    let record = |(number, on_disk): (u32, &OnDisk)| match on_disk {
+        OnDisk::File(record) => Some((number, *record)),
+        OnDisk::Missing | OnDisk::Padding => None,
+    };
+    (0..).zip(loaded.on_disk()).filter_map(record).collect()
+}
+
+fn finish(loaded: load::Loaded, is_skipped: bool) -> Ready {
+    let (files, synced) = (records(&loaded), loaded.synced().clone());
+    let fault = loaded.fault().map(|fault| fault.to_string());
+    let torrent = if is_skipped { loaded.into_unproven_torrent() } else { loaded.into_torrent() };
+    Ready { torrent: Arc::new(torrent), synced, files, fault }
+}

@@ -1,0 +1,194 @@
+//! What the catalog writes into the state, and what it reads of it when it starts.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use protocol::control::{ErrorCode, ErrorReply, EventKind, State as Shown};
+use protocol::meta::Info;
+use protocol::swarm::picker::Priority;
+
+use crate::bus::{Row, TorrentId, Trackers};
+use crate::storage::state::{Change, Progress, RawMetainfo, Record, StateError};
+
+use super::actor::Actor;
+use super::chores::Ready;
+use super::entry::{Chore, Entry, Marks, Stage};
+use super::goals::OwnGoals;
+use super::loading::missing;
+
+impl Actor {
+    /// Puts all torrents of the state on the board, and has each do what it did.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(super) fn take_up_all(&mut self) -> Result<(), StateError> {
+        let sets = self.state.tracker_sets()?;
+        let interned = &mut self.interned;
+        let sets: HashMap<i64, Arc<Trackers>> =
+            sets.into_iter().map(|(id, tiers)| (id, interned.trackers(tiers))).collect();
+        let (board, entries) = (&self.board, &mut self.entries);
+        self.state.records(|record| {
+            let id = TorrentId(record.id);
+            let trackers = record.tracker_set.and_then(|set| sets.get(&set).cloned()).unwrap_or_default();
+            let row = Row {
+                info_hash: record.info_hash,
+                name: record.name.map_or_else(|| record.info_hash.to_string().into(), Into::into),
+                state: if record.error.is_some() { Shown::Error } else { Shown::Paused },
+                checked: 0.0,
+                size: record.size,
+                have: record.have_bytes,
+                uploaded: record.uploaded,
+                downloaded: record.downloaded,
+                live: None,
+                label: record.label.map(|label| interned.text(label)),
+                error: record.error.map(Into::into),
+                dir: interned.text(record.dir),
+                added_at: record.added_at_s,
+                trackers,
+            };
+            board.insert(id, row, false);
+            entries.insert(id, entry(&record));
+        })?;
+        let ids: Vec<TorrentId> = self.entries.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.advance(id));
+        Ok(())
+    }
+
+    /// Writes down what has changed of a torrent. A state that cannot be written is told of, and what is in memory
+    /// stays true for as long as btd runs.
+    pub(super) fn write(&mut self, id: TorrentId, change: &Change) {
+        if let Err(error) = self.state.change(id.0, change) {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Writes down what a client wants changed.
+    ///
+    /// # Errors
+    /// When that cannot be written: nothing is changed then.
+    pub(super) fn commit(&mut self, id: TorrentId, change: &Change) -> Result<(), ErrorReply> {
+        self.state.change(id.0, change).map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))
+    }
+
+    pub(super) fn remember_error(&mut self, id: TorrentId, error: Option<&str>) {
+        let change = Change { error: Some(error.map(str::to_owned)), ..Change::default() };
+        self.write(id, &change);
+    }
+
+    /// Writes down what was found of a torrent, and shows it; whether all that is wanted is there.
+    pub(super) fn note_found(&mut self, id: TorrentId, chore: Chore, ready: &Ready, priorities: &[Priority]) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let torrent = &ready.torrent;
+        let left = missing(torrent, priorities);
+        let size: u64 = wanted_size(torrent.info(), priorities);
+        (entry.marks.is_looked_at, entry.marks.is_complete) = (true, left == 0);
+        let change = Change {
+            size: Some(size),
+            is_looked_at: Some(true),
+            is_check_skipped: Some(entry.marks.is_check_skipped),
+            error: (chore == Chore::Verify).then_some(None),
+            ..Change::default()
+        };
+        // What is only taken for whole is not remembered as verified.
+        let proven = if entry.marks.is_check_skipped { Vec::new() } else { torrent.view().have.to_wire() };
+        let (uploaded, downloaded) = self.board.with(id, |row| (row.uploaded, row.downloaded)).unwrap_or_default();
+        let progress = Progress {
+            info_hash: entry.info_hash,
+            have: proven,
+            synced: ready.synced.to_wire(),
+            files: ready.files.iter().copied().collect(),
+            have_bytes: size - left,
+            uploaded,
+            downloaded,
+        };
+        if let Err(error) = self.state.record([&progress]) {
+            tracing::error!("{error}");
+        }
+        self.write(id, &change);
+        self.board.update(id, |row| (row.size, row.have) = (size, size - left));
+        left == 0
+    }
+
+    /// Writes down the metadata of a torrent that came from peers.
+    pub(super) fn save_metadata(&mut self, id: TorrentId, raw: &[u8]) -> Result<(), String> {
+        let info = Info::parse(raw.into()).map_err(|error| format!("its metadata: {error}"))?;
+        let dir = self.dir(id);
+        self.refuse_taken_paths(Some(id), &info, &dir, false).map_err(|error| error.message)?;
+        let change = Change {
+            name: Some(info.name().to_owned()),
+            size: Some(info.geometry().length()),
+            paths: Some(super::adding::path_hashes(&info, &dir)),
+            ..Change::default()
+        };
+        let metainfo = RawMetainfo::of_info(raw);
+        self.state.set_info(id.0, &metainfo, &change).map_err(|error| error.to_string())?;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.marks.has_info = true;
+        }
+        let size = info.geometry().length();
+        self.board.update(id, |row| (row.name, row.size) = (info.name().into(), size));
+        self.board.announce(id, EventKind::Metadata);
+        Ok(())
+    }
+
+    /// Where the files of a torrent are: until it is complete that may be another folder than it is meant for.
+    pub(super) fn lies_in(&self, id: TorrentId) -> PathBuf {
+        let entry = self.entries.get(&id);
+        entry.and_then(|entry| entry.lies_in.as_deref().map(PathBuf::from)).unwrap_or_else(|| self.dir(id))
+    }
+
+    /// Writes down when torrents are to be announced next.
+    pub(super) fn write_announces(&mut self) {
+        let announces = std::mem::take(&mut self.announces);
+        let changes: Vec<(i64, Change)> = announces
+            .into_iter()
+            .map(|(id, at_s)| (id.0, Change { next_announce_s: Some(Some(at_s)), ..Change::default() }))
+            .collect();
+        self.write_all(&changes);
+    }
+}
+
+/// Bytes of the pieces that are wanted.
+fn wanted_size(info: &Info, priorities: &[Priority]) -> u64 {
+    let geometry = info.geometry();
+    if priorities.is_empty() {
+        return geometry.length();
+    }
+    let wanted = (0..).zip(priorities).filter(|(_, priority)| **priority != Priority::Skip);
+    wanted.map(|(piece, _)| u64::from(geometry.length_of(piece))).sum()
+}
+
+/// A torrent as the state has it.
+fn entry(record: &Record<'_>) -> Entry {
+    let limits = crate::bus::RateLimits {
+        upload_bytes_per_s: record.upload_limit,
+        download_bytes_per_s: record.download_limit,
+    };
+    let goals = OwnGoals { ratio: record.ratio_limit, seed_time_s: record.seed_time_limit_s };
+    Entry {
+        info_hash: record.info_hash,
+        stage: Stage::Row,
+        marks: Marks {
+            is_paused: record.is_paused,
+            is_seed_only: record.is_seed_only,
+            is_check_skipped: record.is_check_skipped,
+            is_sequential: record.is_sequential,
+            has_info: record.has_info,
+            is_looked_at: record.is_looked_at,
+            is_complete: record.is_looked_at && record.have_bytes == record.size,
+            is_failed: record.error.is_some(),
+            ..Marks::default()
+        },
+        wish: None,
+        stats: None,
+        limits: (limits != Default::default()).then(|| Box::new(limits)),
+        goals: (goals != OwnGoals::default()).then(|| Box::new(goals)),
+        lies_in: record.lies_in.map(Into::into),
+        completed_at_s: record.completed_at_s,
+        wasted: record.wasted,
+        seeded_s: record.seeded_s,
+        seeding_since_s: None,
+        next_announce_s: record.next_announce_s,
+    }
+}

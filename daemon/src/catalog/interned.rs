@@ -1,0 +1,43 @@
+//! Texts and trackers that many torrents have in common, kept once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::bus::Trackers;
+use crate::discovery::TrackerSet;
+
+/// What was seen before.
+#[derive(Debug, Default)]
+pub(super) struct Interned {
+    texts: HashSet<Arc<str>>,
+    trackers: HashMap<Arc<Trackers>, Arc<TrackerSet>>,
+}
+
+impl Interned {
+    /// `text`, kept once.
+    pub(super) fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&new));
+        new
+    }
+
+    /// The trackers of `tiers`, kept once.
+    pub(super) fn trackers(&mut self, tiers: Vec<Vec<String>>) -> Arc<Trackers> {
+        let new = Trackers::new(tiers);
+        if let Some((known, _)) = self.trackers.get_key_value(&new) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(new);
+        let parsed = Arc::new(TrackerSet::new(&new.tiers));
+        self.trackers.insert(Arc::clone(&new), parsed);
+        new
+    }
+
+    /// The same trackers, as they are asked.
+    pub(super) fn set(&self, trackers: &Arc<Trackers>) -> Option<Arc<TrackerSet>> {
+        self.trackers.get(trackers).map(Arc::clone)
+    }
+}

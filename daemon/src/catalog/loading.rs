@@ -1,0 +1,316 @@
+//! Getting torrents ready: looked at, checked, loaded into a swarm, or fetched.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::control::State as Shown;
+use protocol::meta::Info;
+use protocol::swarm::candidates::Source;
+use protocol::swarm::picker::{PieceOrder, Priority};
+
+use crate::bus::TorrentId;
+use crate::engine::{Company, EngineError, Member};
+use crate::storage::Torrent;
+use crate::storage::keeper::Keeper;
+use crate::storage::selection;
+
+use super::actor::Actor;
+use super::chores::{self, ChoreError, Done, Job, NewSwarm, Ready};
+use super::entry::{Busy, Chore, Loaded, Pulse, Stage, Watch};
+
+/// How long what was noted may take to be written, before a torrent is looked at anew.
+const NOTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Actor {
+    /// Finds out what of a torrent is on disk.
+    pub(super) fn look(&mut self, id: TorrentId) {
+        self.show(id, Shown::Checking);
+        self.start_chore(id, Chore::Look);
+    }
+
+    /// Hashes everything.
+    pub(super) fn verify(&mut self, id: TorrentId) {
+        self.withdraw(id);
+        self.show(id, Shown::Checking);
+        self.start_chore(id, Chore::Verify);
+    }
+
+    /// Gets a torrent ready that a peer has come for.
+    pub(super) fn load(&mut self, id: TorrentId) {
+        self.start_chore(id, Chore::Load);
+    }
+
+    /// Gets the files of a download ready.
+    pub(super) fn fetch(&mut self, id: TorrentId) {
+        self.start_chore(id, Chore::Fetch);
+    }
+
+    fn start_chore(&mut self, id: TorrentId, chore: Chore) {
+        match self.job(id, chore) {
+            Ok(job) => {
+                let watch = Arc::clone(&job.watch);
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.stage = Stage::Busy(Box::new(Busy { chore, watch }));
+                }
+                self.lively.insert(id);
+                self.spawn_job(job, move |result| Done::Ready(id, chore, result));
+            }
+            Err(error) => self.fail(id, error),
+        }
+    }
+
+    fn spawn_job(
+        &mut self,
+        job: Job,
+        done: impl FnOnce(Result<Ready, ChoreError>) -> Done + Send + 'static,
+    ) {
+        let reads_much = matches!(job.chore, Chore::Look | Chore::Verify) && !job.is_check_skipped;
+        let desk = if reads_much { self.desks.of_hashing() } else { self.desks.of_folder(&job.dir) };
+        chores::spawn(&mut self.tasks, desk, move || job.run(), done);
+    }
+
+    /// What is to be looked at.
+    fn job(&mut self, id: TorrentId, chore: Chore) -> Result<Job, String> {
+        let entry = self.entries.get(&id).ok_or("it is gone")?;
+        let (info_hash, marks) = (entry.info_hash, entry.marks);
+        let text = |error: &dyn ToString| error.to_string();
+        // What was noted last is to be known here.
+        self.recorder.flush(NOTES_TIMEOUT).map_err(|error| text(&error))?;
+        let saved = self.state.load(&info_hash).map_err(|error| text(&error))?.unwrap_or_default();
+        let raw = saved.info.clone().ok_or("its metadata is not in the state any more")?;
+        let choices = self.state.choices(id.0).map_err(|error| text(&error))?;
+        let info = Info::parse(raw.into()).map_err(|error| text(&error))?;
+        let renames: Vec<(u32, &str)> = choices.file_paths.iter().map(|it| (it.index, &*it.path)).collect();
+        let info = Arc::new(info.with_paths(&renames).map_err(|error| text(&error))?);
+        let is_download = matches!(chore, Chore::Fetch) && !marks.is_seed_only;
+        let download = match is_download {
+            true => {
+                let wanted = selection::wanted_files(&info, &choices.select, None).map_err(|error| text(&error))?;
+                Some((wanted, self.settings.placing.clone()))
+            }
+            false => None,
+        };
+        let dir = self.lies_in(id);
+        let is_check_skipped = marks.is_check_skipped;
+        Ok(Job { info, dir, saved, chore, is_check_skipped, download, watch: Arc::new(Watch::default()) })
+    }
+
+    /// A torrent was looked at, or is ready.
+    pub(super) fn ready(&mut self, id: TorrentId, chore: Chore, result: Result<Ready, ChoreError>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.stage = Stage::Row;
+        self.lively.remove(&id);
+        match result {
+            Err(ChoreError::Cancelled) => {}
+            Err(error) => return self.fail(id, error.to_string()),
+            Ok(_) if entry.is_obsolete(chore) => {}
+            Ok(ready) => return self.take_up(id, chore, ready),
+        }
+        self.advance(id);
+    }
+
+    fn take_up(&mut self, id: TorrentId, chore: Chore, ready: Ready) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let was_complete = entry.marks.is_complete;
+        if chore == Chore::Verify {
+            entry.wish().is_verification = false;
+            entry.marks.is_failed = false;
+            // What was verified is no longer taken on trust.
+            entry.marks.is_check_skipped = false;
+            entry.tidy();
+        }
+        let priorities = match self.priorities(id, &ready.torrent) {
+            Ok(priorities) => priorities,
+            Err(error) => return self.fail(id, error),
+        };
+        let is_complete = self.note_found(id, chore, &ready, &priorities);
+        match chore {
+            // What was whole and is not any more is not fetched again before the user has heard of it.
+            Chore::Load | Chore::Fetch if was_complete && !is_complete => {
+                let fault = ready.fault.unwrap_or_else(|| "its payload is no longer whole".to_owned());
+                self.fail(id, format!("{fault}: put it back and `btctl resume`, or fetch it again after `btctl verify`"));
+            }
+            Chore::Load | Chore::Fetch => self.enroll(id, ready, priorities),
+            _ => self.advance(id),
+        }
+    }
+
+    /// How much each piece of a torrent is wanted.
+    pub(super) fn priorities(&mut self, id: TorrentId, torrent: &Torrent) -> Result<Vec<Priority>, String> {
+        let choices = self.state.choices(id.0).map_err(|error| error.to_string())?;
+        let wanted = selection::wanted_files(torrent.info(), &choices.select, None);
+        Ok(selection::priorities(torrent.info(), &wanted.map_err(|error| error.to_string())?))
+    }
+
+    /// Has a swarm run for a torrent that is ready.
+    fn enroll(&mut self, id: TorrentId, ready: Ready, priorities: Vec<Priority>) {
+        let Ready { torrent, synced, .. } = ready;
+        let left = missing(&torrent, &priorities);
+        let Some(entry) = self.entries.get(&id) else { return };
+        let is_fetching = left > 0 && !entry.marks.is_seed_only;
+        // A seed that lacks something is not to ask for it.
+        let asked = match is_fetching || left == 0 {
+            true => priorities.clone(),
+            false => vec![Priority::Skip; torrent.info().geometry().piece_count() as usize],
+        };
+        // What only serves has nothing to be remembered but what it has moved.
+        let keeper = is_fetching.then(|| Keeper::new(Arc::clone(&torrent), synced));
+        let company = self.company(id);
+        let engine = self.engine().clone();
+        self.busy(id, Chore::Enroll);
+        self.tasks.spawn(async move {
+            let member = engine.add(Arc::clone(&torrent), asked, company).await;
+            let swarm = NewSwarm { torrent: Some(torrent), keeper, priorities, left, is_fetching };
+            Done::Enrolled(id, Box::new(swarm), member)
+        });
+    }
+
+    /// Has peers asked what a torrent is.
+    pub(super) fn await_metadata(&mut self, id: TorrentId) {
+        let Some(info_hash) = self.entries.get(&id).map(|entry| entry.info_hash) else { return };
+        let company = self.company(id);
+        let engine = self.engine().clone();
+        self.busy(id, Chore::Enroll);
+        self.tasks.spawn(async move {
+            let member = engine.add_awaited(info_hash, company).await;
+            let swarm =
+                NewSwarm { torrent: None, keeper: None, priorities: Vec::new(), left: 0, is_fetching: true };
+            Done::Enrolled(id, Box::new(swarm), member)
+        });
+    }
+
+    /// How a torrent's peers are to be treated. Its trackers are told apart from that, also while no swarm runs.
+    fn company(&self, id: TorrentId) -> Company {
+        let Some(entry) = self.entries.get(&id) else { return Company::default() };
+        let mut settings = self.settings.swarm;
+        if entry.marks.is_sequential {
+            settings.piece_order = PieceOrder::Sequential;
+        }
+        let limits = entry.limits.as_deref().copied().unwrap_or_default();
+        Company { settings, limits, ..Company::default() }
+    }
+
+    /// The swarm of a torrent runs.
+    pub(super) fn enrolled(&mut self, id: TorrentId, swarm: NewSwarm, member: Result<Member, EngineError>) {
+        let moved = self.board.with(id, |row| (row.uploaded, row.downloaded)).unwrap_or_default();
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.stage = Stage::Row;
+        let member = match member {
+            Ok(member) => member,
+            Err(error) => return self.fail(id, error.to_string()),
+        };
+        let is_fetching = swarm.is_fetching;
+        let state = match (is_fetching, &swarm.torrent) {
+            (true, None) => Shown::Metadata,
+            (true, Some(_)) => Shown::Downloading,
+            (false, _) => Shown::Seeding,
+        };
+        entry.stage = Stage::Loaded(Box::new(Loaded::new(swarm, member, moved)));
+        entry.marks.is_called_for = false;
+        self.lively.insert(id);
+        if !is_fetching {
+            self.give_up_place(id);
+        }
+        self.announce(id);
+        self.show(id, state);
+        self.name_peers(id);
+        self.pass_on_found(id);
+        self.advance(id);
+    }
+
+    /// Tells the swarm of a torrent of the peers that its magnet link names.
+    fn name_peers(&mut self, id: TorrentId) {
+        let Some(info_hash) = self.entries.get(&id).map(|entry| entry.info_hash) else { return };
+        let peers = self.state.choices(id.0).map(|choices| choices.peers).unwrap_or_default();
+        let engine = self.engine().clone();
+        if peers.is_empty() {
+            return;
+        }
+        self.tasks.spawn(async move {
+            let mut addresses = Vec::new();
+            for peer in peers {
+                match tokio::net::lookup_host(&peer).await {
+                    Ok(found) => addresses.extend(found),
+                    Err(error) => tracing::warn!("peer {peer}: {error}"),
+                }
+            }
+            let _ = engine.found(info_hash, addresses, Source::User).await;
+            Done::Nothing
+        });
+    }
+
+    /// The metadata of a torrent came from peers.
+    pub(super) fn metadata(&mut self, id: TorrentId, raw: &[u8]) {
+        if let Err(error) = self.save_metadata(id, raw) {
+            return self.fail(id, error);
+        }
+        match self.job(id, Chore::Fetch) {
+            Ok(job) => {
+                if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
+                    loaded.beginning = Some(Arc::clone(&job.watch));
+                    self.spawn_job(job, move |result| Done::Begun(id, result));
+                }
+            }
+            Err(error) => self.fail(id, error),
+        }
+    }
+
+    /// The files of a torrent whose metadata came from peers are ready.
+    pub(super) fn begun(&mut self, id: TorrentId, result: Result<Ready, ChoreError>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let is_waiting = matches!(&entry.stage, Stage::Loaded(loaded) if loaded.beginning.is_some());
+        if !is_waiting || entry.must_leave() {
+            return self.advance(id);
+        }
+        let ready = match result {
+            Ok(ready) => ready,
+            Err(ChoreError::Cancelled) => return,
+            Err(error) => return self.fail(id, error.to_string()),
+        };
+        let priorities = match self.priorities(id, &ready.torrent) {
+            Ok(priorities) => priorities,
+            Err(error) => return self.fail(id, error),
+        };
+        self.note_found(id, Chore::Fetch, &ready, &priorities);
+        let Ready { torrent, synced, .. } = ready;
+        let (engine, beginning) = (self.engine().clone(), (Arc::clone(&torrent), priorities.clone()));
+        self.tasks.spawn(async move {
+            let (torrent, priorities) = beginning;
+            // Fails only when everything ends.
+            let _ = engine.begin(torrent, priorities).await;
+            Done::Nothing
+        });
+        if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
+            loaded.beginning = None;
+            loaded.left = missing(&torrent, &priorities);
+            loaded.keeper = Some(Keeper::new(Arc::clone(&torrent), synced));
+            (loaded.torrent, loaded.priorities) = (Some(torrent), priorities);
+        }
+        self.show(id, Shown::Downloading);
+    }
+}
+
+impl Loaded {
+    fn new(swarm: NewSwarm, member: Member, moved_before: (u64, u64)) -> Self {
+        let NewSwarm { torrent, keeper, priorities, left, is_fetching } = swarm;
+        let (uploaded, downloaded) = moved_before;
+        Self {
+            torrent,
+            standing: member.standing,
+            keeper,
+            is_noting: false,
+            priorities,
+            left,
+            is_fetching,
+            beginning: None,
+            moved_before,
+            pulse: Pulse { at: Instant::now(), uploaded, downloaded },
+            idle_since: None,
+        }
+    }
+}
+
+/// Bytes of wanted pieces that are not verified.
+pub(super) fn missing(torrent: &Torrent, priorities: &[Priority]) -> u64 {
+    torrent.missing_bytes(|piece| priorities.get(piece as usize).is_none_or(|it| *it != Priority::Skip))
+}

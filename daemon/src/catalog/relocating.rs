@@ -1,0 +1,164 @@
+//! Torrents that lie elsewhere from now on, or nowhere.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::control::{ErrorCode, ErrorReply, EventKind, MoveRequest};
+
+use crate::bus::TorrentId;
+use crate::storage::relocate;
+use crate::storage::state::Change;
+
+use super::acting::conflict;
+use super::actor::Actor;
+use super::chores::{self, ChoreError, Done};
+use super::entry::{Busy, Chore, Relocation, Stage, Watch};
+use super::hooks::Occasion;
+
+impl Actor {
+    /// Moves the files of a torrent, or only looks for them elsewhere, as was wished.
+    pub(super) fn relocate(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(request) = entry.wish().relocation.as_ref().map(|it| it.request.clone()) else { return };
+        self.withdraw(id);
+        let from = self.lies_in(id);
+        let roots = self.settings.roots.clone();
+        let info = match self.info(id) {
+            Ok(info) => info.filter(|_| !request.is_there),
+            Err(error) => return self.end_relocation(id, Err(error)),
+        };
+        let watch = self.busy(id, Chore::Relocate);
+        let desk = self.desks.of_folder(&from);
+        let suffix = self.settings.placing.suffix.clone();
+        // It is admitted on the thread that may wait: links are looked up.
+        let work = move || {
+            let to = roots.admit(&request.dir).map_err(ChoreError::Refused)?;
+            if let Some(info) = info.filter(|_| to != from) {
+                relocate::relocate(&info, &from, &to, suffix.as_deref(), &watch.task)?;
+            }
+            Ok(to)
+        };
+        chores::spawn(&mut self.tasks, desk, work, move |result| match result {
+            Ok(to) => Done::Relocated(id, to, Ok(())),
+            Err(error) => Done::Relocated(id, PathBuf::new(), Err(error)),
+        });
+    }
+
+    pub(super) fn busy(&mut self, id: TorrentId, chore: Chore) -> Arc<Watch> {
+        let watch = Arc::new(Watch::default());
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.stage = Stage::Busy(Box::new(Busy { chore, watch: Arc::clone(&watch) }));
+        }
+        watch
+    }
+
+    /// The files of a torrent were moved.
+    pub(super) fn relocated(&mut self, id: TorrentId, to: &Path, result: Result<(), ChoreError>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.stage = Stage::Row;
+        if matches!(result, Err(ChoreError::Cancelled)) {
+            return self.advance(id);
+        }
+        let result = result.map_err(ErrorReply::from).and_then(|()| self.lie(id, to));
+        self.end_relocation(id, result);
+    }
+
+    /// A torrent lies in `dir` from now on.
+    fn lie(&mut self, id: TorrentId, dir: &Path) -> Result<(), ErrorReply> {
+        let text = dir.to_str().ok_or_else(|| conflict("the path of the folder is not UTF-8"))?;
+        let info = self.info(id)?;
+        let paths = info.map(|info| super::adding::path_hashes(&info, dir));
+        let is_looked_at = self.entries.get(&id).is_some_and(|entry| entry.marks.is_looked_at);
+        let change = Change {
+            dir: Some(text.to_owned()),
+            lies_in: Some(None),
+            paths,
+            is_looked_at: Some(is_looked_at),
+            ..Change::default()
+        };
+        self.commit(id, &change)?;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.lies_in = None;
+        }
+        let dir = self.interned.text(text);
+        self.board.update(id, |row| row.dir = dir);
+        self.board.announce(id, EventKind::Changed);
+        Ok(())
+    }
+
+    fn end_relocation(&mut self, id: TorrentId, result: Result<(), ErrorReply>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let relocation = entry.wish().relocation.take();
+        entry.tidy();
+        let is_complete = entry.marks.is_complete;
+        match relocation.and_then(|it| it.reply) {
+            Some(reply) => drop(reply.send(result)),
+            // It went home by itself, because it was complete.
+            None => match result {
+                Ok(()) if is_complete => self.call_hook(id, Occasion::Completed),
+                Ok(()) => {}
+                Err(error) => return self.fail(id, format!("cannot be moved where it belongs: {error}")),
+            },
+        }
+        self.advance(id);
+    }
+
+    /// Has a torrent that is complete moved to where it belongs, if it lies elsewhere.
+    pub(super) fn move_home(&mut self, id: TorrentId) -> bool {
+        let home = self.dir(id);
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Some(dir) = home.to_str().filter(|_| entry.lies_in.is_some()) else { return false };
+        let request = MoveRequest { dir: dir.to_owned(), is_there: false };
+        entry.wish().relocation = Some(Relocation { request, reply: None });
+        true
+    }
+
+    /// Forgets a torrent, and deletes its files if that is wished.
+    pub(super) fn delete(&mut self, id: TorrentId) {
+        self.withdraw(id);
+        let with_data = self.entries.get_mut(&id).and_then(|entry| Some(entry.wish().removal.as_ref()?.with_data));
+        let info = match self.info(id) {
+            Ok(info) => info.filter(|_| with_data == Some(true)),
+            Err(_) if with_data != Some(true) => None,
+            Err(error) => return self.end_removal(id, Err(error)),
+        };
+        let Some(info) = info else { return self.deleted(id, Ok(())) };
+        let (dir, suffix) = (self.lies_in(id), self.settings.placing.suffix.clone());
+        self.busy(id, Chore::Delete);
+        let desk = self.desks.of_folder(&dir);
+        let work = move || Ok(relocate::delete(&info, &dir, suffix.as_deref())?);
+        chores::spawn(&mut self.tasks, desk, work, move |result| Done::Deleted(id, result));
+    }
+
+    /// The files of a torrent that is to be forgotten are gone, where that was wished.
+    pub(super) fn deleted(&mut self, id: TorrentId, result: Result<(), ChoreError>) {
+        let result = result.map_err(ErrorReply::from).and_then(|()| {
+            self.state.delete(id.0).map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))
+        });
+        self.end_removal(id, result);
+    }
+
+    fn end_removal(&mut self, id: TorrentId, result: Result<(), ErrorReply>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.stage = Stage::Row;
+        let removal = entry.wish().removal.take();
+        entry.tidy();
+        let relocation = entry.wish.as_mut().and_then(|wish| wish.relocation.take());
+        let info_hash = entry.info_hash;
+        if result.is_ok() {
+            self.recorder.forget(&info_hash);
+            self.entries.remove(&id);
+            self.lively.remove(&id);
+            self.announces.remove(&id);
+            self.give_up_place(id);
+            self.board.remove(id);
+        }
+        if let Some(reply) = relocation.and_then(|it| it.reply) {
+            let _ = reply.send(Err(super::acting::gone()));
+        }
+        if let Some(removal) = removal {
+            removal.answer(&result);
+        }
+        self.advance(id);
+    }
+}

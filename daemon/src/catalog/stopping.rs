@@ -1,0 +1,133 @@
+//! The beginning and the end of the catalog: what is taken up, and what is written down last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::control::EventKind;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::bus::Request;
+use crate::bus::board::now_unix_s;
+use crate::engine::{Notices, Server};
+use crate::storage::state::Change;
+
+use super::actor::Actor;
+use super::entry::Stage;
+use super::{CatalogError, Instruction, Parts, watch_folder};
+
+/// How long files may take to be looked at for the last notes.
+const NOTES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the last notes may take to be written.
+const STATE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A catalog whose torrents are on the board.
+pub(super) struct Running {
+    actor: Actor,
+    inbox: mpsc::Receiver<Request>,
+    notices: Notices,
+}
+
+impl Running {
+    /// Takes up what the state has, and begins to watch the watch directory.
+    pub(super) fn begin(parts: Parts) -> Result<Self, CatalogError> {
+        let (mut actor, inbox, notices) = Actor::new(parts);
+        actor.take_up_all()?;
+        actor.watch_folder()?;
+        Ok(Self { actor, inbox, notices })
+    }
+
+    /// Runs until it is told to stop, and ends everything.
+    pub(super) async fn run(self, instructions: mpsc::UnboundedReceiver<Instruction>) {
+        let Self { actor, inbox, mut notices } = self;
+        let actor = actor.run(inbox, &mut notices, instructions).await;
+        actor.end(notices).await;
+    }
+}
+
+impl Actor {
+    /// Watches the watch directory that the settings name, and no other.
+    pub(super) fn watch_folder(&mut self) -> Result<(), CatalogError> {
+        if let Some(task) = self.watch_folder.take() {
+            task.abort();
+        }
+        if let Some(path) = &self.settings.watch_dir {
+            let watching = watch_folder::watch(path.clone(), self.requests.clone());
+            let watching =
+                watching.map_err(|source| CatalogError::WatchFolder { path: path.clone(), source })?;
+            self.watch_folder = Some(tokio::spawn(watching).abort_handle());
+        }
+        Ok(())
+    }
+
+    /// Ends all torrents, and writes down how they stand.
+    async fn end(mut self, mut notices: Notices) {
+        self.board.announce_to_all(EventKind::Shutdown);
+        for entry in self.entries.values() {
+            if let Stage::Busy(busy) = &entry.stage {
+                busy.watch.task.cancel();
+            }
+        }
+        let lanes = Arc::clone(self.engine().lanes());
+        let server = self.server.take();
+        // What is whole is written, hashed and counted by this; and trackers are told.
+        let _ = spawn_blocking(move || server.map(Server::stop)).await;
+        while let Ok(notice) = notices.try_recv() {
+            self.hear(notice);
+        }
+        self.write_counters();
+        self.write_seed_times();
+        self.write_announces();
+        let mut notes = JoinSet::new();
+        for entry in self.entries.values_mut() {
+            let Stage::Loaded(loaded) | Stage::Leaving(loaded) = &mut entry.stage else { continue };
+            let downloaded = loaded.standing.borrow().tally.downloaded;
+            if let Some(keeper) = loaded.keeper.take() {
+                let (lanes, recorder) = (Arc::clone(&lanes), Arc::clone(&self.recorder));
+                let note = keeper.last_note(downloaded);
+                notes.spawn_blocking(move || recorder.record(note.look(&lanes)));
+            }
+        }
+        let all = async { while notes.join_next().await.is_some() {} };
+        if tokio::time::timeout(NOTES_TIMEOUT, all).await.is_err() {
+            tracing::warn!("a disk does not answer: what was fetched last will be checked again");
+        }
+        let recorder = self.recorder;
+        if let Ok(Err(error)) = spawn_blocking(move || recorder.flush(STATE_TIMEOUT)).await {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Writes down what was moved by torrents whose swarms run.
+    pub(super) fn write_counters(&self) {
+        for id in &self.lively {
+            let Some(entry) = self.entries.get(id) else { continue };
+            if let Stage::Loaded(loaded) = &entry.stage {
+                let (uploaded, downloaded) = loaded.moved();
+                let change =
+                    Change { uploaded: Some(uploaded), downloaded: Some(downloaded), ..Change::default() };
+                self.recorder.change(entry.info_hash, change);
+            }
+        }
+    }
+
+    /// Writes down how long torrents have been seeded.
+    fn write_seed_times(&mut self) {
+        let now_s = now_unix_s();
+        let seeding = self.entries.iter().filter(|(_, entry)| entry.seeding_since_s.is_some());
+        let change = |seeded_s| Change { seeded_s: Some(seeded_s), ..Change::default() };
+        let changes: Vec<(i64, Change)> =
+            seeding.map(|(id, entry)| (id.0, change(entry.seeded_s(now_s)))).collect();
+        self.write_all(&changes);
+    }
+
+    /// Writes down changes of many torrents at once.
+    pub(super) fn write_all(&mut self, changes: &[(i64, Change)]) {
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.state.change_all(changes.iter().map(|(id, change)| (*id, change))) {
+            tracing::error!("{error}");
+        }
+    }
+}

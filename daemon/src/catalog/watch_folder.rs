@@ -1,0 +1,122 @@
+//! The watch directory: .torrent files, and .magnet files with a link, that come to lie there are added (inotify).
+//!
+//! What was added is renamed, with `.added` at its end, and so is not looked at again. What is refused stays as it is,
+//! with a word in the log, and is tried again when it is written anew or btd starts.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use protocol::control::{AddRequest, ErrorCode};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::bus::{Caller, Request, Requests};
+
+/// What is put at the end of the name of a file that was added.
+const ADDED: &str = "added";
+/// Longest .magnet file that is read: a link, and room for all trackers of the world.
+const MAX_MAGNET_LENGTH: u64 = 64 * 1024;
+
+/// Watches `folder` until the task is dropped.
+///
+/// # Errors
+/// When it cannot be made or watched.
+pub(super) fn watch(folder: PathBuf, requests: Requests) -> io::Result<impl Future<Output = ()>> {
+    std::fs::create_dir_all(&folder)?;
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    inotify.add_watch(&folder, AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO)?;
+    let events = AsyncFd::with_interest(Events(inotify), Interest::READABLE)?;
+    Ok(async move {
+        // After the watch began, so that nothing is missed in between.
+        for path in torrents_in(&folder).await {
+            add(&path, &requests).await;
+        }
+        loop {
+            let Ok(mut ready) = events.readable().await else { return };
+            let names = events.get_ref().0.read_events().unwrap_or_default();
+            ready.clear_ready();
+            for name in names.into_iter().filter_map(|event| event.name) {
+                let path = folder.join(name);
+                if kind(&path).is_some() {
+                    add(&path, &requests).await;
+                }
+            }
+        }
+    })
+}
+
+/// The inotify instance, for tokio, which wants to know its number.
+#[derive(Debug)]
+struct Events(Inotify);
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// What a file is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Torrent,
+    Magnet,
+}
+
+fn kind(path: &Path) -> Option<Kind> {
+    match path.extension()?.to_str()? {
+        "torrent" => Some(Kind::Torrent),
+        "magnet" => Some(Kind::Magnet),
+        _ => None,
+    }
+}
+
+/// What lies in `folder`, in the order of names.
+async fn torrents_in(folder: &Path) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    match tokio::fs::read_dir(folder).await {
+        Ok(mut entries) => {
+            while let Ok(Some(entry)) = entries.next_entry().await {
+                paths.push(entry.path());
+            }
+        }
+        Err(error) => tracing::error!("{}: {error}", folder.display()),
+    }
+    paths.retain(|path| kind(path).is_some());
+    paths.sort_unstable();
+    paths
+}
+
+/// Adds what is in one file.
+async fn add(path: &Path, requests: &Requests) {
+    let shown = path.display();
+    let request = match request(path).await {
+        Ok(request) => Box::new(request),
+        Err(error) => return tracing::error!("{shown}: {error}"),
+    };
+    let caller = Caller { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
+    match requests.ask(|reply| Request::Add { request, caller, reply }).await {
+        Ok(torrent) => tracing::info!("{shown}: added {}", torrent.name),
+        Err(error) if error.error == ErrorCode::Exists => tracing::info!("{shown}: {error}"),
+        Err(error) => return tracing::error!("{shown}: {error}"),
+    }
+    let mut added = path.as_os_str().to_owned();
+    added.push(".");
+    added.push(ADDED);
+    if let Err(error) = tokio::fs::rename(path, &added).await {
+        tracing::warn!("{shown}: cannot be renamed: {error}");
+    }
+}
+
+async fn request(path: &Path) -> io::Result<AddRequest> {
+    if kind(path) == Some(Kind::Torrent) {
+        let path = path.to_str().ok_or_else(|| io::Error::other("its name is not UTF-8"))?;
+        return Ok(AddRequest { path: Some(path.to_owned()), ..AddRequest::default() });
+    }
+    if tokio::fs::metadata(path).await?.len() > MAX_MAGNET_LENGTH {
+        return Err(io::Error::other("too long for a magnet link"));
+    }
+    let magnet = tokio::fs::read_to_string(path).await?.trim().to_owned();
+    Ok(AddRequest { magnet: Some(magnet), ..AddRequest::default() })
+}
