@@ -18,6 +18,7 @@ pub mod mapping;
 pub mod open;
 mod proof;
 pub mod registry;
+pub mod relocate;
 pub mod scan;
 pub mod selection;
 pub mod sha1;
