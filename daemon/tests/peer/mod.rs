@@ -7,12 +7,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use btd::bus::RateLimits;
 use btd::engine::ServeConfig;
 use btd::engine::{Company, Server};
+use btd::storage::Task;
 use btd::storage::create::{Options, create};
 use btd::storage::{Torrent, scan};
 use protocol::geometry::{BLOCK_LENGTH, Block};
@@ -65,7 +65,7 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 pub(crate) fn torrent_of(path: &Path, piece_length: u32) -> Arc<Torrent> {
     let options = Options { piece_length: Some(piece_length), ..Options::default() };
-    let created = create(scan::scan(path).unwrap(), options, &AtomicU64::new(0)).unwrap();
+    let created = create(scan::scan(path).unwrap(), options, &Task::default()).unwrap();
     Arc::new(created.into_torrent())
 }
 
