@@ -1,0 +1,132 @@
+//! What the command line means, checked: from here on values are trusted.
+
+mod get;
+mod listen;
+mod seed;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use protocol::meta::MagnetError;
+
+use crate::sys::limits::FileBudget;
+
+pub use get::{GetConfig, GetSource};
+pub use seed::{SeedConfig, SeedSource, options};
+
+use listen::{default_listen, distinct};
+
+/// Most connections unless more are asked for: what a busy mirror sees, at some 200 MB of kernel memory.
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// What an upload slot should carry: with less a piece takes minutes.
+const SLOT_BYTES_PER_S: u64 = 64 * 1024;
+/// Fewest slots that a limit leaves: one of them goes round.
+const MIN_SLOTS: usize = 4;
+/// Most slots under a limit.
+const MAX_SLOTS: usize = 100;
+
+/// How to serve.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Threads.
+    pub workers: usize,
+    /// Most connections.
+    pub max_connections: usize,
+    /// Most payload files open at once.
+    pub max_open_files: usize,
+    /// What all torrents together may send and receive.
+    pub limits: RateLimits,
+    /// Whether anything is to be fetched.
+    pub is_fetching: bool,
+}
+
+/// Limits of rates, where there are any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Bytes a second that peers get.
+    pub upload_bytes_per_s: Option<u64>,
+    /// Bytes a second that peers give.
+    pub download_bytes_per_s: Option<u64>,
+}
+
+/// An option that cannot be meant.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// One file cannot hold several torrents.
+    #[error("--torrent FILE takes one PATH, not {0}")]
+    TorrentFileForMany(usize),
+    /// The one PATH is a torrent already.
+    #[error("--torrent writes a torrent that is made, but {} is one already", .0.display())]
+    TorrentFileOfTorrent(PathBuf),
+    /// No PATH is a torrent whose payload could lie there.
+    #[error("--data is where the files of a .torrent lie, but no PATH is a .torrent")]
+    DataOfNothing,
+    /// An address includes another.
+    #[error("--listen {wildcard} is {address} too: leave one of them out")]
+    Overlap {
+        /// All addresses of a family.
+        wildcard: SocketAddr,
+        /// One of them.
+        address: SocketAddr,
+    },
+    /// An option for new torrents was given, and all torrents exist.
+    #[error("{0} is for torrents that are made, but every PATH is a .torrent already")]
+    NothingNew(&'static str),
+    /// A tracker is no URL that anybody could announce to.
+    #[error("--tracker {0}: not a URL that begins with http://, https:// or udp://")]
+    Tracker(String),
+    /// It looks like a magnet link, and is none.
+    #[error(transparent)]
+    Magnet(#[from] MagnetError),
+    /// A suffix that would be no part of a name.
+    #[error("--incomplete-suffix `{0}`: not the end of a file name")]
+    Suffix(String),
+    /// More than the limit of open files allows.
+    #[error(
+        "--max-connections {asked} is more than the limit of open files leaves, {possible}: raise `ulimit -n`"
+    )]
+    MaxConnections {
+        /// What was asked for.
+        asked: usize,
+        /// What there is.
+        possible: usize,
+    },
+}
+
+/// How to serve, as far as all commands have it in common.
+fn serve(
+    listen: Vec<SocketAddr>,
+    workers: Option<u16>,
+    connections: Option<u32>,
+    open_files: u64,
+    limits: RateLimits,
+) -> Result<ServeConfig, ConfigError> {
+    let listen = if listen.is_empty() { default_listen() } else { distinct(listen)? };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = workers.map_or_else(cores, usize::from);
+    let files = FileBudget::new(open_files, workers, listen.len());
+    Ok(ServeConfig {
+        listen,
+        workers,
+        max_connections: max_connections(connections, files.connections)?,
+        max_open_files: files.payload,
+        limits,
+        is_fetching: false,
+    })
+}
+
+/// How many connections there may be: what was asked for, if it is possible.
+fn max_connections(asked: Option<u32>, possible: usize) -> Result<usize, ConfigError> {
+    let Some(asked) = asked else { return Ok(DEFAULT_MAX_CONNECTIONS.min(possible)) };
+    let asked = usize::try_from(asked).unwrap_or(usize::MAX);
+    if asked <= possible { Ok(asked) } else { Err(ConfigError::MaxConnections { asked, possible }) }
+}
+
+/// Upload slots under a limit of rate: as many as can have a rate that is worth having. Without one nobody waits.
+pub fn slots(limits: RateLimits) -> Option<usize> {
+    let slots = limits.upload_bytes_per_s? / SLOT_BYTES_PER_S;
+    Some(usize::try_from(slots).unwrap_or(usize::MAX).clamp(MIN_SLOTS, MAX_SLOTS))
+}
