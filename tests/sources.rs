@@ -29,9 +29,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // What is typed and what it means: read by `main` and `app` alone.
     ("args", &[]),
-    ("config", &["args", "engine", "bus", "storage", "sys"]),
+    ("config", &["args", "bus", "storage", "sys"]),
     ("catalog", &["engine", "coordinator", "discovery", "bus", "storage", "sys"]),
-    ("engine", &["worker", "coordinator", "discovery", "bus", "storage", "sys"]),
+    ("engine", &["config", "worker", "coordinator", "discovery", "bus", "storage", "sys"]),
     ("worker", &["bus", "storage", "sys"]),
     ("coordinator", &["bus", "storage", "sys"]),
     ("control", &["bus", "storage", "sys"]),

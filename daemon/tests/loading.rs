@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use btd::bus::RateLimits;
+use btd::config::ServeConfig;
 use btd::coordinator::Notice;
-use btd::engine::ServeConfig;
 use btd::engine::{Company, Server, Unloaded};
 use btd::storage::{Leave, Torrent};
 use protocol::id::InfoHash;

@@ -9,11 +9,11 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use btd::engine::ServeConfig;
+use btd::config::ServeConfig;
+use btd::storage::Task;
 use btd::storage::Torrent;
 use btd::storage::lane::Lanes;
 use btd::storage::verify::verify;
-use btd::storage::Task;
 use protocol::geometry::{BLOCK_LENGTH, Block};
 use protocol::meta::Info;
 use protocol::wire::Message;

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::args::SeedArgs;
 use crate::config::SeedConfig;
-use crate::engine::ServeConfig;
+use crate::config::ServeConfig;
 use crate::engine::{Company, Engine, Member, Server};
 use crate::storage::Torrent;
 use crate::sys::{interfaces, limits, listen, probe};

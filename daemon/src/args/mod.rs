@@ -2,6 +2,8 @@
 
 mod files;
 mod get;
+mod manual;
+mod run;
 mod seed;
 mod value;
 
@@ -9,20 +11,34 @@ use clap::{Parser, Subcommand};
 
 pub use files::{CreateArgs, InspectArgs, NewArgs, VerifyArgs};
 pub use get::{GetArgs, Preallocate};
+pub use manual::{CompletionsArgs, ManArgs};
+pub use run::{CheckConfigArgs, RunArgs};
 pub use seed::SeedArgs;
+pub use value::rate;
 
 /// A BitTorrent seeder that serves memory-mapped payload over io_uring.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version)]
 pub struct Args {
-    /// What to do.
+    /// What to do [default: run].
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+}
+
+impl Args {
+    /// What to do: to run as a daemon, unless something else is asked for.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Run(RunArgs::default()))
+    }
 }
 
 /// What btd can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run as a daemon, which btctl talks to; also what btd does when nothing is asked of it.
+    Run(RunArgs),
+    /// Say whether the configuration of the daemon is good, and what it comes to.
+    CheckConfig(CheckConfigArgs),
     /// Share files, folders or torrents until interrupted; prints a magnet link for each.
     Seed(SeedArgs),
     /// Download a torrent; started again, it continues where it was.
@@ -33,23 +49,29 @@ pub enum Command {
     Create(CreateArgs),
     /// Compare a torrent's payload on disk with its hashes; exits with 0 only when it is complete.
     Verify(VerifyArgs),
+    /// Print what a shell needs to complete the command line.
+    Completions(CompletionsArgs),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 impl Command {
     /// How much the command is to say, where that can be chosen.
     pub fn log(&self) -> Option<&LogArgs> {
         match self {
+            Self::Run(args) => Some(&args.log),
             Self::Seed(args) => Some(&args.log),
             Self::Get(args) => Some(&args.log),
             Self::Create(args) => Some(&args.log),
             Self::Verify(args) => Some(&args.log),
-            Self::Inspect(_) => None,
+            Self::Inspect(_) | Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }
 
 /// Options of every command that takes its time.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct LogArgs {
     /// Print nothing but results and errors.
     #[arg(short, long, conflicts_with = "verbose")]
@@ -68,5 +90,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_asked_for_is_to_run() {
+        let command = |arguments: &[&str]| Args::parse_from(arguments).into_command();
+        assert!(matches!(command(&["btd"]), Command::Run(RunArgs { config: None, .. })));
+        let Command::Run(args) = command(&["btd", "run", "--config", "x"]) else { panic!("run is run") };
+        assert_eq!(args.config, Some("x".into()));
     }
 }

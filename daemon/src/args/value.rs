@@ -35,7 +35,7 @@ pub(super) fn peer(text: &str) -> Result<MagnetPeer, String> {
 ///
 /// # Errors
 /// A text that says what is allowed.
-pub(super) fn rate(text: &str) -> Result<u64, String> {
+pub fn rate(text: &str) -> Result<u64, String> {
     let allowed = || format!("a rate is bytes a second from {MIN_RATE}, as 500k, 2M or 1.5MiB");
     let size: ByteSize = text.parse().map_err(|_| allowed())?;
     Some(size.as_u64()).filter(|rate| *rate >= MIN_RATE).ok_or_else(allowed)

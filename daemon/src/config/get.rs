@@ -11,7 +11,8 @@ use protocol::swarm::picker::PieceOrder;
 use crate::args::{GetArgs, Preallocate};
 use crate::storage::write::place::{Allocation, Placing};
 
-use super::{ConfigError, RateLimits, ServeConfig, serve, slots};
+use super::{ConfigError, ServeConfig, serve, slots};
+use crate::bus::RateLimits;
 
 /// What `btd get` is to do.
 #[derive(Debug)]

@@ -1,18 +1,35 @@
 //! What the command line means, checked: from here on values are trusted.
 
+mod fault;
+mod file;
 mod get;
 mod listen;
+mod log;
+mod places;
+mod reload;
+mod run;
 mod seed;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::meta::MagnetError;
 
+use crate::bus::RateLimits;
 use crate::sys::limits::FileBudget;
 
+pub use fault::Fault;
+pub use file::{ConfigFile, LimitsTable, LogTable, Preallocation, TrackerTable};
 pub use get::{GetConfig, GetSource};
+pub use log::{LogConfig, LogLevel, LogTarget};
+pub use places::Places;
+pub use reload::{Reload, Taken};
+pub use run::{Hook, RunConfig, RunConfigError};
 pub use seed::{SeedConfig, SeedSource, options};
+pub use value::{Rate, Umask};
 
 use listen::{default_listen, distinct};
 
@@ -27,7 +44,7 @@ const MIN_SLOTS: usize = 4;
 const MAX_SLOTS: usize = 100;
 
 /// How to serve.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeConfig {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
@@ -41,15 +58,8 @@ pub struct ServeConfig {
     pub limits: RateLimits,
     /// Whether anything is to be fetched.
     pub is_fetching: bool,
-}
-
-/// Limits of rates, where there are any.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Bytes a second that peers get.
-    pub upload_bytes_per_s: Option<u64>,
-    /// Bytes a second that peers give.
-    pub download_bytes_per_s: Option<u64>,
+    /// How trackers are asked.
+    pub trackers: TrackerTable,
 }
 
 /// An option that cannot be meant.
@@ -115,6 +125,7 @@ fn serve(
         max_open_files: files.payload,
         limits,
         is_fetching: false,
+        trackers: TrackerTable::default(),
     })
 }
 

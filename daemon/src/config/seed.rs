@@ -7,7 +7,8 @@ use protocol::swarm::Settings;
 use crate::args::{NewArgs, SeedArgs};
 use crate::storage::create::Options;
 
-use super::{ConfigError, RateLimits, ServeConfig, serve, slots};
+use super::{ConfigError, ServeConfig, serve, slots};
+use crate::bus::RateLimits;
 
 /// What `btd seed` is to do.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ mod tests {
 
     fn config(arguments: &[&str]) -> Result<SeedConfig, ConfigError> {
         let all = ["btd", "seed"].iter().chain(arguments);
-        match Args::parse_from(all).command {
+        match Args::parse_from(all).into_command() {
             Command::Seed(args) => SeedConfig::new(args, OPEN_FILES),
             other => panic!("{other:?}"),
         }

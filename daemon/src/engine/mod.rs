@@ -23,7 +23,7 @@ use crate::storage::lane::Lanes;
 use crate::storage::write::Writer;
 use crate::storage::{Leave, Registry, Torrent};
 
-pub use server::{Notices, ServeConfig, Server, ServerError};
+pub use server::{Notices, Server, ServerError};
 
 /// How long the last connections of a torrent, and a write that is under way, may take to end before its removal goes on
 /// without them.

@@ -13,7 +13,8 @@ use protocol::swarm::candidates::Source;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use crate::bus::{MAX_REPORTS, RateLimits};
+use crate::bus::MAX_REPORTS;
+use crate::config::{ServeConfig, TrackerTable};
 use crate::coordinator::{self, Coordinator, Instruction, Notice, Parts};
 use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as TrackerSettings};
 use crate::storage::Registry;
@@ -32,23 +33,6 @@ const STOPPED_TIMEOUT: Duration = Duration::from_secs(2);
 const COORDINATOR_TIMEOUT: Duration = Duration::from_millis(500);
 /// Notices on their way to the command; more wait with the coordinator.
 const MAX_NOTICES: usize = 1_024;
-
-/// How to serve.
-#[derive(Debug, Clone)]
-pub struct ServeConfig {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
-    /// Threads.
-    pub workers: usize,
-    /// Most connections.
-    pub max_connections: usize,
-    /// Most payload files open at once.
-    pub max_open_files: usize,
-    /// What all torrents together may send and receive.
-    pub limits: RateLimits,
-    /// Whether anything is to be fetched.
-    pub is_fetching: bool,
-}
 
 /// Workers that serve and fetch torrents.
 #[derive(Debug)]
@@ -113,7 +97,7 @@ impl Server {
             true => Some(Arc::new(start_writer(instruct.clone())?)),
             false => None,
         };
-        let discovery = start_discovery(ours, instruct.clone())?;
+        let discovery = start_discovery(ours, instruct.clone(), &config.trackers)?;
         let limits = Arc::new(limits(config.limits));
         let (reports, to_coordinator) = mpsc::channel(MAX_REPORTS);
         let (stop, is_stopped) = watch::channel(false);
@@ -209,7 +193,11 @@ fn start_writer(instruct: mpsc::Sender<Instruction>) -> Result<Writer, ServerErr
 }
 
 /// Starts the thread that asks trackers. What they name goes to the coordinator.
-fn start_discovery(ours: Identity, instruct: mpsc::Sender<Instruction>) -> Result<Discovery, ServerError> {
+fn start_discovery(
+    ours: Identity,
+    instruct: mpsc::Sender<Instruction>,
+    chosen: &TrackerTable,
+) -> Result<Discovery, ServerError> {
     let found = move |info_hash, found: FoundPeers| {
         let instruction = Instruction::Found { info_hash, addresses: found.peers, source: Source::Tracker };
         if let Err(TrySendError::Full(_)) = instruct.try_send(instruction) {
@@ -218,5 +206,63 @@ fn start_discovery(ours: Identity, instruct: mpsc::Sender<Instruction>) -> Resul
     };
     let port = ours.listen_port.unwrap_or(0);
     let settings = TrackerSettings::new(ours.peer_id, port, rand::random(), Arc::new(found));
-    Ok(Discovery::start(settings)?)
+    Ok(Discovery::start(as_chosen(settings, chosen))?)
+}
+
+/// `settings` with what the user chose.
+fn as_chosen(settings: TrackerSettings, chosen: &TrackerTable) -> TrackerSettings {
+    let &TrackerTable {
+        announce_port,
+        numwant,
+        http_timeout,
+        udp_timeout,
+        udp_attempts,
+        requests,
+        requests_per_host,
+    } = chosen;
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    TrackerSettings {
+        port: if announce_port == 0 { settings.port } else { announce_port },
+        num_want: numwant,
+        http_timeout,
+        udp_base: udp_timeout,
+        udp_attempts,
+        overall: count(requests),
+        per_host: count(requests_per_host),
+        ..settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> TrackerSettings {
+        TrackerSettings::new(PeerId::ours(rand::random()), 6_881, 0, Arc::new(|_, _| {}))
+    }
+
+    /// What can be chosen, of `settings`.
+    fn chosen(s: &TrackerSettings) -> (u16, u32, [Duration; 2], u32, [usize; 2]) {
+        (s.port, s.num_want, [s.http_timeout, s.udp_base], s.udp_attempts, [s.overall, s.per_host])
+    }
+
+    #[test]
+    fn trackers_are_asked_as_chosen() {
+        let table = TrackerTable {
+            announce_port: 1,
+            numwant: 2,
+            http_timeout: Duration::from_secs(3),
+            udp_timeout: Duration::from_secs(4),
+            udp_attempts: 5,
+            requests: 6,
+            requests_per_host: 7,
+        };
+        let seconds = [3, 4].map(Duration::from_secs);
+        assert_eq!(chosen(&as_chosen(settings(), &table)), (1, 2, seconds, 5, [6, 7]));
+    }
+
+    #[test]
+    fn the_defaults_of_the_configuration_are_those_of_discovery() {
+        assert_eq!(chosen(&as_chosen(settings(), &TrackerTable::default())), chosen(&settings()));
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use btd::bus::RateLimits;
-use btd::engine::ServeConfig;
+use btd::config::{ServeConfig, TrackerTable};
 use btd::engine::{Company, Server};
 use btd::storage::Task;
 use btd::storage::create::{Options, create};
@@ -31,6 +31,7 @@ pub(crate) fn config() -> ServeConfig {
         max_open_files: 100,
         limits: RateLimits::default(),
         is_fetching: false,
+        trackers: TrackerTable::default(),
     }
 }
 

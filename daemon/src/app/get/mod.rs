@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::GetArgs;
 use crate::config::GetConfig;
-use crate::engine::ServeConfig;
+use crate::config::ServeConfig;
 use crate::engine::{Notices, Server, ServerError};
 use crate::sys::{limits, listen, probe};
 
