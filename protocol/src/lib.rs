@@ -15,5 +15,6 @@ pub mod id;
 pub mod meta;
 pub mod peer;
 pub mod piece_set;
+pub mod printable;
 pub mod swarm;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! What a person at a terminal sees: progress bars, the status line, and text that cannot play tricks on it.
+//! What a person at a terminal sees: progress bars and the status line.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+pub(super) use protocol::printable::printable;
 
 use crate::storage::Task;
 
@@ -30,29 +31,6 @@ impl Write for BetweenBars {
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
-}
-
-/// `text` on one line, with what would command a terminal or turn the reading direction spelled out.
-pub(super) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_command(c) {
-            printable.extend(c.escape_default());
-        } else {
-            printable.push(c);
-        }
-    }
-    printable
-}
-
-/// Whether `c` is for the device that shows text: control characters (C0, DEL, C1), line separators, and the marks,
-/// embeddings, overrides and isolates of bidirectional text.
-fn is_command(c: char) -> bool {
-    let is_bidi = matches!(
-        c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    c.is_control() || is_bidi || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Runs `work`, which counts the bytes it has done, under a progress bar for `length` bytes.
@@ -176,23 +154,4 @@ pub(super) fn seeding(rate_bytes_per_s: u64, peers: usize, sent_bytes: u64, leng
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 fn ratio(sent_bytes: u64, length: u64) -> f64 {
     if length == 0 { 0.0 } else { sent_bytes as f64 / length as f64 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_from_strangers_commands_no_terminal() {
-        assert_eq!(printable("\u{1b}[2Ja\rb\nc\u{7f}"), "\\u{1b}[2Ja\\rb\\nc\\u{7f}");
-        assert_eq!(printable("\u{9b}2J\u{9d}0;x\u{9c}"), "\\u{9b}2J\\u{9d}0;x\\u{9c}", "C1");
-        assert_eq!(printable("gpj\u{202e}.exe\u{2066}\u{200f}"), "gpj\\u{202e}.exe\\u{2066}\\u{200f}");
-        assert_eq!(printable("a\u{2028}b"), "a\\u{2028}b");
-    }
-
-    #[test]
-    fn text_without_tricks_stays_as_it_is() {
-        let text = "größe ☃ 名前 שלום it's \"quoted\" \\ back 👩‍🚀";
-        assert_eq!(printable(text), text);
-    }
 }
