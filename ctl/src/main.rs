@@ -1,12 +1,10 @@
-//! btctl: the control tool of btd. It answers `--help` and `--version`; its commands come with the daemon's API.
+//! btctl: parses its arguments and does what they ask for.
 
+use std::process::ExitCode;
+
+use btctl::args::Args;
 use clap::Parser;
 
-/// The control tool of btd.
-#[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
-struct Args {}
-
-fn main() {
-    Args::parse();
+fn main() -> ExitCode {
+    btctl::run(Args::parse())
 }

@@ -1,0 +1,98 @@
+//! When a torrent that is waited for is done: judged by its row, and by what happens to it. Nothing here waits.
+
+use protocol::control::{EventKind, State, Torrent};
+
+/// What torrents are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// All that is wanted is here.
+    Complete,
+    /// Its payload has been hashed.
+    Checked,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Not yet.
+    Waiting,
+    /// It is done.
+    Done,
+    /// It will not be done, and why.
+    Failed(String),
+    /// It is not there any more.
+    Gone,
+    /// What has happened says nothing: its row does.
+    Look,
+}
+
+impl Goal {
+    /// What a row says. That a row is not being checked says nothing of a check that was just asked for.
+    pub(super) fn of_row(self, torrent: &Torrent) -> Verdict {
+        let error = || Verdict::Failed(torrent.error.clone().unwrap_or_else(|| "it failed".to_owned()));
+        match (self, torrent.state) {
+            (Self::Complete, State::Error) => error(),
+            (Self::Complete, State::Seeding) => Verdict::Done,
+            (Self::Complete, State::Paused) if is_whole(torrent) => Verdict::Done,
+            _ => Verdict::Waiting,
+        }
+    }
+
+    /// What an event says.
+    pub(super) fn of_event(self, event: &EventKind) -> Verdict {
+        match (self, event) {
+            (_, EventKind::Removed) => Verdict::Gone,
+            (_, EventKind::Error { message }) => Verdict::Failed(message.clone()),
+            (_, EventKind::State { to: State::Error, .. }) => Verdict::Look,
+            (Self::Complete, EventKind::Completed | EventKind::State { to: State::Seeding, .. }) => {
+                Verdict::Done
+            }
+            // A change of what is wanted may have made it complete.
+            (Self::Complete, EventKind::State { .. } | EventKind::Changed) => Verdict::Look,
+            (Self::Checked, EventKind::State { from: State::Checking, .. }) => Verdict::Done,
+            _ => Verdict::Waiting,
+        }
+    }
+}
+
+/// Whether all that is wanted is here.
+pub(super) fn is_whole(torrent: &Torrent) -> bool {
+    torrent.state == State::Seeding || (torrent.size > 0 && torrent.have >= torrent.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::example;
+
+    #[test]
+    fn a_row_says_whether_all_is_here() {
+        let row = |state, have| Torrent { state, have, size: 10, ..example() };
+        let judge = |state, have| Goal::Complete.of_row(&row(state, have));
+        assert_eq!(judge(State::Seeding, 10), Verdict::Done);
+        assert_eq!(judge(State::Paused, 10), Verdict::Done);
+        assert_eq!(judge(State::Paused, 9), Verdict::Waiting);
+        assert_eq!(judge(State::Checking, 10), Verdict::Waiting, "what it had is in doubt");
+        let unknown = Torrent { size: 0, have: 0, ..row(State::Paused, 0) };
+        assert_eq!(Goal::Complete.of_row(&unknown), Verdict::Waiting);
+        let broken = Torrent { error: Some("disk full".to_owned()), ..row(State::Error, 5) };
+        assert_eq!(Goal::Complete.of_row(&broken), Verdict::Failed("disk full".to_owned()));
+        assert_eq!(Goal::Checked.of_row(&row(State::Seeding, 10)), Verdict::Waiting);
+    }
+
+    #[test]
+    fn an_event_says_what_has_come_to_an_end() {
+        let state = |from, to| EventKind::State { from, to };
+        let complete = |event: EventKind| Goal::Complete.of_event(&event);
+        assert_eq!(complete(EventKind::Completed), Verdict::Done);
+        assert_eq!(complete(state(State::Checking, State::Seeding)), Verdict::Done);
+        assert_eq!(complete(state(State::Checking, State::Downloading)), Verdict::Look);
+        assert_eq!(complete(EventKind::Removed), Verdict::Gone);
+        assert_eq!(complete(EventKind::Error { message: "no".into() }), Verdict::Failed("no".into()));
+        assert_eq!(complete(state(State::Downloading, State::Error)), Verdict::Look);
+        let checked = |event: EventKind| Goal::Checked.of_event(&event);
+        assert_eq!(checked(state(State::Checking, State::Paused)), Verdict::Done);
+        assert_eq!(checked(state(State::Seeding, State::Checking)), Verdict::Waiting);
+        assert_eq!(checked(EventKind::Completed), Verdict::Waiting);
+    }
+}
