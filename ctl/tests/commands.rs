@@ -115,7 +115,7 @@ fn a_daemon_that_hangs_up_or_is_none_is_noticed() {
     let said = Daemon::start(|_| Reply::HangUp).btctl(&["stats"]);
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stderr.contains("hung up"), "{said:?}");
-    for reply in [Reply::Status(502), Reply::Json(json!([])), Reply::Bytes(b"<html>".to_vec())] {
+    for reply in [Reply::Status(502), Reply::Json(json!("x")), Reply::Bytes(b"<html>".to_vec())] {
         let said = Daemon::start(move |_| reply.clone()).btctl(&["stats"]);
         assert_eq!(said.code, 1, "{said:?}");
         assert!(said.stderr.contains("does not answer as btd does"), "{said:?}");

@@ -43,7 +43,9 @@ pub(crate) fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
 
 /// Does what needs a daemon.
 async fn ask(command: Command, socket: Option<PathBuf>, output: &mut Output) -> Result<(), Failure> {
-    let client = Client::connect(&socket.unwrap_or_else(default_socket)).await;
+    // A variable that is set to nothing names none.
+    let socket = socket.filter(|socket| !socket.as_os_str().is_empty()).unwrap_or_else(default_socket);
+    let client = Client::connect(&socket).await;
     if matches!(command, Command::Version) {
         return daemon::version(client, output).await;
     }

@@ -42,6 +42,10 @@ impl Goal {
     pub(super) fn of_event(self, event: &EventKind) -> Verdict {
         match (self, event) {
             (_, EventKind::Removed) => Verdict::Gone,
+            // Others are still being checked.
+            (Self::Checked, EventKind::Error { .. } | EventKind::State { to: State::Error, .. }) => {
+                Verdict::Done
+            }
             (_, EventKind::Error { message }) => Verdict::Failed(message.clone()),
             (_, EventKind::State { to: State::Error, .. }) => Verdict::Look,
             (Self::Complete, EventKind::Completed | EventKind::State { to: State::Seeding, .. }) => {
@@ -94,5 +98,6 @@ mod tests {
         assert_eq!(checked(state(State::Checking, State::Paused)), Verdict::Done);
         assert_eq!(checked(state(State::Seeding, State::Checking)), Verdict::Waiting);
         assert_eq!(checked(EventKind::Completed), Verdict::Waiting);
+        assert_eq!(checked(EventKind::Error { message: "no".into() }), Verdict::Done);
     }
 }
