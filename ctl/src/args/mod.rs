@@ -71,6 +71,7 @@ pub struct Args {
 
 /// Options of every command.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
     /// The daemon's socket [default: /run/btd/btd.sock, or btd/btd.sock below XDG_RUNTIME_DIR].
     #[arg(

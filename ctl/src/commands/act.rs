@@ -6,7 +6,7 @@ use protocol::control::{ActionReply, MoveRequest, Patch};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{LimitArgs, MoveArgs, SelectArgs, Setting};
+use crate::args::{LabelArgs, LimitArgs, MoveArgs, SelectArgs, Setting};
 use crate::client::{Client, ClientError, of_torrent};
 use crate::failure::Failure;
 use crate::render::units::count;
@@ -55,8 +55,8 @@ impl Action {
         Self { done: "removed", method: Method::DELETE, tail, body: None }
     }
 
-    pub(super) fn relocate(args: MoveArgs) -> Result<Self, Failure> {
-        let body = MoveRequest { dir: args.dir, is_there: args.already_there };
+    pub(super) fn relocate(args: &MoveArgs) -> Result<Self, Failure> {
+        let body = MoveRequest { dir: args.dir.clone(), is_there: args.already_there };
         Ok(Self { body: Some(value(&body)?), ..Self::post("moved", "/move") })
     }
 
@@ -71,15 +71,15 @@ impl Action {
         Self::patch("limited", &patch)
     }
 
-    pub(super) fn label(label: Option<String>) -> Result<Self, Failure> {
-        let done = if label.is_some() { "labelled" } else { "took the label off" };
-        Self::patch(done, &Patch { label: Some(label), ..Patch::default() })
+    pub(super) fn label(args: &LabelArgs) -> Result<Self, Failure> {
+        let done = if args.label.is_some() { "labelled" } else { "took the label off" };
+        Self::patch(done, &Patch { label: Some(args.label.clone()), ..Patch::default() })
     }
 
-    pub(super) fn select(args: SelectArgs) -> Result<Self, Failure> {
+    pub(super) fn select(args: &SelectArgs) -> Result<Self, Failure> {
         let is_chosen = args.all || !args.files.is_empty();
         let patch = Patch {
-            select: is_chosen.then_some(args.files),
+            select: is_chosen.then(|| args.files.clone()),
             sequential: (args.sequential || args.rarest_first).then_some(args.sequential),
             ..Patch::default()
         };
@@ -146,7 +146,10 @@ mod tests {
             Action::limit(&seeding).unwrap().body,
             Some(json!({"ratio_limit": 0.0, "seed_time_limit_s": 60}))
         );
-        assert_eq!(Action::label(None).unwrap().body, Some(json!({"label": null})));
+        assert_eq!(
+            Action::label(&LabelArgs { id: String::new(), label: None }).unwrap().body,
+            Some(json!({"label": null}))
+        );
     }
 
     #[test]
@@ -158,7 +161,7 @@ mod tests {
             sequential,
             rarest_first,
         };
-        let body = |args| Action::select(args).unwrap().body.unwrap();
+        let body = |args| Action::select(&args).unwrap().body.unwrap();
         assert_eq!(body(args(&["1"], false, false, false)), json!({"select": ["1"]}));
         assert_eq!(body(args(&[], true, true, false)), json!({"select": [], "sequential": true}));
         assert_eq!(body(args(&[], false, false, true)), json!({"sequential": false}));

@@ -14,6 +14,7 @@ mod verify;
 mod wait;
 
 use std::path::PathBuf;
+use std::slice::from_ref;
 
 use crate::args::{Args, Command};
 use crate::client::Client;
@@ -63,10 +64,10 @@ async fn ask(command: Command, socket: Option<PathBuf>, output: &mut Output) -> 
         Command::Resume(args) => act::run(session, &args.ids, act::Action::resume()).await,
         Command::Reannounce(args) => act::run(session, &args.ids, act::Action::reannounce()).await,
         Command::Remove(args) => act::run(session, &args.ids, act::Action::remove(args.data)).await,
-        Command::Move(args) => act::run(session, &[args.id.clone()], act::Action::relocate(args)?).await,
+        Command::Move(args) => act::run(session, from_ref(&args.id), act::Action::relocate(&args)?).await,
         Command::Limit(args) => act::run(session, &args.ids, act::Action::limit(&args)?).await,
-        Command::Label(args) => act::run(session, &[args.id], act::Action::label(args.label)?).await,
-        Command::Select(args) => act::run(session, &[args.id.clone()], act::Action::select(args)?).await,
+        Command::Label(args) => act::run(session, from_ref(&args.id), act::Action::label(&args)?).await,
+        Command::Select(args) => act::run(session, from_ref(&args.id), act::Action::select(&args)?).await,
         Command::Verify(args) => verify::run(session, &args).await,
         Command::Create(args) => create::run(session, args).await,
         Command::Export(args) => export::run(session, &args).await,

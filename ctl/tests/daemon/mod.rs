@@ -2,7 +2,6 @@
 //! and the real btctl, run against it.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Command, Stdio};
@@ -21,16 +20,16 @@ use tokio::net::UnixListener;
 
 /// What was asked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// `GET /v1/stats`: the method, the path and the query.
-    pub line: String,
+    pub(crate) line: String,
     /// The body, where there was one.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 /// What is answered.
 #[derive(Debug, Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// JSON, with 200.
     Json(Value),
     /// Bytes, with 200.
@@ -47,7 +46,7 @@ pub enum Reply {
 
 /// What comes after lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The end.
     Closed,
     /// Nothing, for ever.
@@ -55,27 +54,27 @@ pub enum Ending {
 }
 
 /// A refusal.
-pub fn refusal(code: ErrorCode) -> Reply {
+pub(crate) fn refusal(code: ErrorCode) -> Reply {
     Reply::Refusal(ErrorReply::new(code, format!("it is {code:?}")))
 }
 
 /// What btctl said.
 #[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Said {
     /// What it printed, as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }
 
 /// The daemon. It goes when it is dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     dir: TempDir,
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -84,7 +83,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// One that answers as `answer` says.
-    pub fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("btd.sock");
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -106,29 +105,29 @@ impl Daemon {
     }
 
     /// Where it listens.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("btd.sock")
     }
 
     /// Runs btctl against it.
-    pub fn btctl(&self, args: &[&str]) -> Said {
+    pub(crate) fn btctl(&self, args: &[&str]) -> Said {
         btctl(self.command().args(args))
     }
 
     /// btctl, to be run in the daemon's own folder.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_btctl"));
         command.env("BTD_SOCKET", self.socket()).current_dir(self.dir.path());
         command
     }
 
     /// What was asked so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// The only thing that was asked.
-    pub fn only(&self) -> Seen {
+    pub(crate) fn only(&self) -> Seen {
         let seen = self.seen();
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen[0].clone()
@@ -145,7 +144,7 @@ impl Drop for Daemon {
 }
 
 /// Runs btctl to its end.
-pub fn btctl(command: &mut Command) -> Said {
+pub(crate) fn btctl(command: &mut Command) -> Said {
     let output = command.stdin(Stdio::null()).output().unwrap();
     Said {
         code: output.status.code().unwrap_or(-1),
@@ -170,38 +169,36 @@ async fn serve(
     }
 }
 
-fn reply(
+async fn reply(
     request: Request<Incoming>,
     answer: Arc<impl Fn(&Seen) -> Reply>,
     all: Arc<Mutex<Vec<Seen>>>,
-) -> impl Future<Output = Result<Response<Text>, &'static str>> {
-    async move {
-        let line = format!("{} {}", request.method(), request.uri());
-        let body = request.into_body().collect().await.map_err(|_| "no body")?.to_bytes();
-        let seen = Seen { line, body: serde_json::from_slice(&body).unwrap_or_default() };
-        all.lock().unwrap().push(seen.clone());
-        let respond = |status, text: Vec<u8>, is_open| {
-            let response = Response::builder().status(status).body(Text { text: Some(text.into()), is_open });
-            response.map_err(|_| "no response")
-        };
-        match answer(&seen) {
-            Reply::Json(value) => respond(200, value.to_string().into_bytes(), false),
-            Reply::Bytes(bytes) => respond(200, bytes, false),
-            Reply::Lines(lines, ending) => {
-                let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-                respond(200, text.into_bytes(), ending == Ending::Open)
-            }
-            Reply::Refusal(reply) => {
-                respond(reply.error.http_status(), serde_json::to_vec(&reply).unwrap(), false)
-            }
-            Reply::Status(status) => respond(status, Vec::new(), false),
-            Reply::HangUp => Err("hang up"),
+) -> Result<Response<Text>, &'static str> {
+    let line = format!("{} {}", request.method(), request.uri());
+    let body = request.into_body().collect().await.map_err(|_| "no body")?.to_bytes();
+    let seen = Seen { line, body: serde_json::from_slice(&body).unwrap_or_default() };
+    all.lock().unwrap().push(seen.clone());
+    let respond = |status, text: Vec<u8>, is_open| {
+        let response = Response::builder().status(status).body(Text { text: Some(text.into()), is_open });
+        response.map_err(|_| "no response")
+    };
+    match answer(&seen) {
+        Reply::Json(value) => respond(200, value.to_string().into_bytes(), false),
+        Reply::Bytes(bytes) => respond(200, bytes, false),
+        Reply::Lines(lines, ending) => {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            respond(200, text.into_bytes(), ending == Ending::Open)
         }
+        Reply::Refusal(reply) => {
+            respond(reply.error.http_status(), serde_json::to_vec(&reply).unwrap(), false)
+        }
+        Reply::Status(status) => respond(status, Vec::new(), false),
+        Reply::HangUp => Err("hang up"),
     }
 }
 
 /// A body: some text, and then the end or nothing.
-pub struct Text {
+pub(crate) struct Text {
     text: Option<Bytes>,
     is_open: bool,
 }
