@@ -1,0 +1,163 @@
+//! Each test starts this very program again, as the service manager would: with sockets from descriptor 3 on. There it
+//! takes the control socket over and says what it got.
+
+use std::env;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Output};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use super::*;
+
+/// Set for a process that is to inherit.
+const HEIR: &str = "BTD_TEST_HEIR";
+
+/// Runs `test` of this file as a child that inherits `sockets`, with `environment` as the service manager sets it;
+/// `PID` in it is the child's own.
+fn child(test: &str, sockets: [OwnedFd; 2], environment: &str) -> Output {
+    let [third, fourth] = sockets;
+    let script = format!(
+        "exec 3<&0 4<&1 </dev/null >&2; PID=$$; export {HEIR}=1 {environment}; exec \"$0\" --exact \"$1\" --nocapture"
+    );
+    Command::new("sh")
+        .args(["-c", &script])
+        .arg(env::current_exe().unwrap())
+        .arg(format!("sys::inherit::tests::{test}"))
+        .env_clear()
+        .stdin(third)
+        .stdout(fourth)
+        .output()
+        .unwrap()
+}
+
+/// What a child said that was to fail: the error.
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn is_heir() -> bool {
+    env::var_os(HEIR).is_some()
+}
+
+/// In a child: says what was inherited, and greets whoever connects.
+fn inherit() {
+    let listener = match control_listener() {
+        Ok(Some(listener)) => listener,
+        Ok(None) => return eprintln!("inherited: nothing"),
+        Err(error) => return eprintln!("inherited: {error}"),
+    };
+    let flags = fcntl(listener.as_fd(), FcntlArg::F_GETFD).unwrap();
+    assert!(FdFlag::from_bits_truncate(flags).contains(FdFlag::FD_CLOEXEC));
+    assert!(env::var_os("LISTEN_FDS").is_none() && control_listener().unwrap().is_none());
+    listener.accept().unwrap().0.write_all(b"inherited").unwrap();
+}
+
+/// A socket that is not the one looked for.
+fn other() -> OwnedFd {
+    TcpListener::bind("127.0.0.1:0").unwrap().into()
+}
+
+/// What somebody reads who connects to a socket that a child inherits under `environment`: as the first of two.
+fn greeting(test: &str, environment: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("btd.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    // Waits in the queue of the socket, until the child is there.
+    let mut client = UnixStream::connect(&path).unwrap();
+    let output = child(test, [listener.into(), other()], environment);
+    let mut greeting = String::new();
+    client.read_to_string(&mut greeting).unwrap_or_else(|error| panic!("{error}: {}", complaint(&output)));
+    greeting
+}
+
+#[test]
+fn the_only_socket_is_taken_over_whatever_it_is_called() {
+    if is_heir() {
+        return inherit();
+    }
+    let test = "the_only_socket_is_taken_over_whatever_it_is_called";
+    assert_eq!(greeting(test, "LISTEN_PID=$PID LISTEN_FDS=1"), "inherited");
+    assert_eq!(greeting(test, "LISTEN_PID=$PID LISTEN_FDS=1 LISTEN_FDNAMES=door"), "inherited");
+}
+
+#[test]
+fn one_of_several_sockets_is_taken_over_by_its_name() {
+    if is_heir() {
+        return inherit();
+    }
+    let test = "one_of_several_sockets_is_taken_over_by_its_name";
+    for name in NAMES {
+        let environment = format!("LISTEN_PID=$PID LISTEN_FDS=2 LISTEN_FDNAMES={name}:peers");
+        assert_eq!(greeting(test, &environment), "inherited");
+    }
+}
+
+#[test]
+fn sockets_that_cannot_be_told_apart_are_refused() {
+    if is_heir() {
+        return inherit();
+    }
+    let test = "sockets_that_cannot_be_told_apart_are_refused";
+    for names in ["", "LISTEN_FDNAMES=a:b", "LISTEN_FDNAMES=control:btd.socket"] {
+        let output = child(test, [other(), other()], &format!("LISTEN_PID=$PID LISTEN_FDS=2 {names}"));
+        let said = complaint(&output);
+        assert!(said.contains("2 sockets") && said.contains("FileDescriptorName=control"), "{names}: {said}");
+    }
+}
+
+#[test]
+fn what_is_no_listening_unix_socket_is_refused() {
+    if is_heir() {
+        return inherit();
+    }
+    let refusal = |socket: OwnedFd| {
+        let environment = "LISTEN_PID=$PID LISTEN_FDS=1 LISTEN_FDNAMES=control";
+        complaint(&child("what_is_no_listening_unix_socket_is_refused", [socket, other()], environment))
+    };
+    let file = tempfile::tempfile().unwrap();
+    for socket in [other(), UnixDatagram::unbound().unwrap().into(), file.into()] {
+        let said = refusal(socket);
+        assert!(said.contains("no Unix stream socket"), "{said}");
+    }
+    let (connection, _other_end) = UnixStream::pair().unwrap();
+    let said = refusal(connection.into());
+    assert!(said.contains("does not listen"), "{said}");
+}
+
+#[test]
+fn sockets_of_another_process_are_left_alone() {
+    if is_heir() {
+        return inherit();
+    }
+    let test = "sockets_of_another_process_are_left_alone";
+    for environment in [
+        "LISTEN_PID=1 LISTEN_FDS=1 LISTEN_FDNAMES=control",
+        "LISTEN_FDS=1",
+        "LISTEN_PID=$PID",
+        "LISTEN_PID=$PID LISTEN_FDS=0",
+    ] {
+        let said = complaint(&child(test, [other(), other()], environment));
+        assert!(said.contains("inherited: nothing"), "{environment}: {said}");
+    }
+}
+
+#[test]
+fn an_environment_that_makes_no_sense_is_refused() {
+    if is_heir() {
+        return inherit();
+    }
+    let test = "an_environment_that_makes_no_sense_is_refused";
+    for environment in [
+        "LISTEN_PID=me LISTEN_FDS=1",
+        "LISTEN_PID=$PID LISTEN_FDS=-1",
+        "LISTEN_PID=$PID LISTEN_FDS=4294967295",
+        "LISTEN_PID=$PID LISTEN_FDS=100000",
+        "LISTEN_PID=$PID LISTEN_FDS=2 LISTEN_FDNAMES=control",
+    ] {
+        let said = complaint(&child(test, [other(), other()], environment));
+        assert!(said.contains("LISTEN_FDNAMES is wrong"), "{environment}: {said}");
+    }
+}
