@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 
 use crate::bus::{Dial, Limits, Report};
 use crate::storage::Registry;
+use crate::sys::heartbeats::Pulse;
 
 pub use instruction::{Addition, Beginning, Instruction, Removal, Removed, Request};
 
@@ -90,6 +91,7 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct Coordinator {
     instructions: mpsc::Sender<Instruction>,
+    pulse: Pulse,
     thread: JoinHandle<()>,
 }
 
@@ -124,15 +126,22 @@ impl Coordinator {
     /// When it gets no thread.
     pub fn start(parts: Parts, instructions: mpsc::Sender<Instruction>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let pulse = Pulse::default();
+        let of_thread = pulse.clone();
         let thread = std::thread::Builder::new()
             .name("btd-coordinator".into())
-            .spawn(move || runtime.block_on(run::run(parts)))?;
-        Ok(Self { instructions, thread })
+            .spawn(move || runtime.block_on(run::run(parts, of_thread)))?;
+        Ok(Self { instructions, pulse, thread })
     }
 
     /// Where to instruct it.
     pub fn instructions(&self) -> &mpsc::Sender<Instruction> {
         &self.instructions
+    }
+
+    /// Beats while it moves.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Ends it, when it has done all that it was told before; waits `timeout` at most.

@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use crate::bus::throttle::REFILL_INTERVAL;
 use crate::bus::{Dial, Mailbox, Report};
 use crate::storage::Lookup;
+use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
 use super::entry::Entry;
 use super::waiting::Waiting;
@@ -54,10 +55,11 @@ pub(super) struct Loop {
 }
 
 /// Runs until nobody reports and nobody instructs any more.
-pub(super) async fn run(parts: Parts) {
+pub(super) async fn run(parts: Parts, pulse: Pulse) {
     let mut ticks = interval(TICK);
     let mut refills = interval(REFILL_INTERVAL);
     let mut publications = interval(PUBLISH_INTERVAL);
+    let mut beats = interval(BEAT_INTERVAL);
     let mut state = Loop {
         parts,
         torrents: HashMap::new(),
@@ -73,7 +75,8 @@ pub(super) async fn run(parts: Parts) {
     let (mut reports, mut instructions) = (Vec::new(), Vec::new());
     let mut has_workers = true;
     loop {
-        // No timer runs that nobody needs: with all torrents at rest this thread sleeps.
+        pulse.beat();
+        // No timer runs that nobody needs, but for a beat now and then: with all torrents at rest this thread sleeps.
         let is_limited = state.parts.limits.are_set() || !state.limited.is_empty();
         tokio::select! {
             count = state.parts.reports.recv_many(&mut reports, MAX_BATCH), if has_workers => has_workers = count > 0,
@@ -82,6 +85,7 @@ pub(super) async fn run(parts: Parts) {
             _ = ticks.tick(), if !state.awake.is_empty() => state.tick(),
             _ = publications.tick(), if !state.unpublished.is_empty() => state.publish(),
             _ = refills.tick(), if is_limited => state.refill(),
+            _ = beats.tick() => {}
         }
         let now = Instant::now();
         // All of them before what storage says: a worker tells of a block before storage has it.

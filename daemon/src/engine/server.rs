@@ -20,6 +20,7 @@ use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as Tracke
 use crate::storage::Registry;
 use crate::storage::lane::Lanes;
 use crate::storage::write::{self, WRITE_CREDITS_KIB, Writer};
+use crate::sys::heartbeats::Heartbeats;
 use crate::sys::listen::{self, ListenError, Listeners};
 use crate::worker::{self, Shared, Totals, Worker, WorkerError};
 
@@ -148,6 +149,14 @@ impl Server {
     /// What has been done so far.
     pub fn totals(&self) -> Totals {
         self.workers.iter().map(|worker| worker.counters.totals()).sum()
+    }
+
+    /// Has the threads watched that never wait for a disk or a peer: one that stands still is a mistake of ours.
+    pub fn watch_over(&self, heartbeats: &mut Heartbeats, now: Instant) {
+        for (number, worker) in self.workers.iter().enumerate() {
+            heartbeats.watch(format!("worker {number}"), worker.pulse.clone(), now);
+        }
+        heartbeats.watch("the coordinator", self.coordinator.pulse().clone(), now);
     }
 
     /// Whether a worker, the writer or the coordinator has ended on its own, which is a mistake of ours.

@@ -1,5 +1,6 @@
 //! The clock of a worker: a timer that its ring reads, so that a thread which serves makes ring and poll calls only.
-//! tokio's own timer would write to an eventfd each time. It rests while there is nothing that time could end.
+//! tokio's own timer would write to an eventfd each time. While there is nothing that time could end it ticks seldom,
+//! only to show that the thread moves.
 
 use std::cell::Cell;
 use std::io;
@@ -8,36 +9,39 @@ use std::time::Duration;
 
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-/// A timer that can be read once for each interval while it runs.
+use crate::sys::heartbeats::BEAT_INTERVAL;
+
+/// A timer that can be read once for each interval.
 #[derive(Debug)]
 pub(super) struct Clock {
     timer: TimerFd,
     interval: Duration,
-    is_running: Cell<bool>,
+    is_awake: Cell<bool>,
 }
 
 impl Clock {
-    /// A clock that ticks every `interval`, once it is woken.
+    /// A clock that ticks every `interval`, once it is woken, and until then every [`BEAT_INTERVAL`].
     ///
     /// # Errors
     /// When the kernel has no timer for us.
     pub(super) fn new(interval: Duration) -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
-        Ok(Self { timer, interval, is_running: Cell::new(false) })
+        let clock = Self { timer, interval, is_awake: Cell::new(true) };
+        clock.rest();
+        Ok(clock)
     }
 
-    /// Has it tick, if it rests. A read that waits is served by the next tick.
+    /// Has it tick as time passes, if it rests. A read that waits is served by the next tick.
     pub(super) fn wake(&self) {
-        if !self.is_running.replace(true) {
+        if !self.is_awake.replace(true) {
             self.set(Expiration::Interval(self.interval.into()));
         }
     }
 
-    /// Has it tick no more until it is woken.
+    /// Has it tick seldom until it is woken.
     pub(super) fn rest(&self) {
-        if self.is_running.replace(false) {
-            // As far as the kernel is concerned; one that fails would tick on, which does no harm.
-            let _ = self.timer.unset();
+        if self.is_awake.replace(false) {
+            self.set(Expiration::Interval(BEAT_INTERVAL.into()));
         }
     }
 

@@ -20,6 +20,7 @@ use crate::bus::{Dial, Limits, MAX_DIALS, Report, Reports};
 use crate::storage::Registry;
 use crate::storage::lane::Lanes;
 use crate::storage::write::Writer;
+use crate::sys::heartbeats::Pulse;
 use crate::sys::probe::{self, ProbeError};
 
 use super::accept;
@@ -71,6 +72,8 @@ pub struct Worker {
     pub dials: mpsc::Sender<Dial>,
     /// What it has done.
     pub counters: Arc<Counters>,
+    /// Beats once a second while it moves.
+    pub pulse: Pulse,
     /// Its thread; ends when told to stop.
     pub thread: JoinHandle<()>,
 }
@@ -187,7 +190,8 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
     let counters = Arc::new(Counters::default());
     let clock = Clock::new(TICK).map_err(WorkerError::Clock)?;
     let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
-    let of_thread = Arc::clone(&counters);
+    let pulse = Pulse::default();
+    let of_thread = (Arc::clone(&counters), pulse.clone());
     let (dials, to_dial) = mpsc::channel(MAX_DIALS);
     let thread = std::thread::Builder::new()
         .name(format!("btd-worker-{number}"))
@@ -203,7 +207,8 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
             };
             let _ = ready.send(result);
             let Some(runtime) = runtime else { return };
-            if !runtime.block_on(run(number, Doors { listeners, to_dial }, shared, of_thread, clock)) {
+            let (counters, pulse) = of_thread;
+            if !runtime.block_on(run(number, Doors { listeners, to_dial }, shared, counters, clock, &pulse)) {
                 // Operations are still under way. Dropping the runtime would wait for them, or free memory that the
                 // kernel is using; the process is about to end, which does neither.
                 std::mem::forget(runtime);
@@ -211,7 +216,7 @@ pub fn start(number: usize, listeners: Vec<TcpListener>, shared: Shared) -> Resu
         })
         .map_err(WorkerError::Thread)?;
     match is_ready.recv() {
-        Ok(Ok(())) => Ok(Worker { dials, counters, thread }),
+        Ok(Ok(())) => Ok(Worker { dials, counters, pulse, thread }),
         Ok(Err(error)) => Err(probe::explain(error).into()),
         Err(_) => Err(WorkerError::Thread(io::Error::other("it ended at once"))),
     }
@@ -224,7 +229,14 @@ struct Doors {
 }
 
 /// Runs the worker until it is told to stop; whether all connections have ended by then.
-async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters>, clock: Clock) -> bool {
+async fn run(
+    number: usize,
+    doors: Doors,
+    shared: Shared,
+    counters: Arc<Counters>,
+    clock: Clock,
+    pulse: &Pulse,
+) -> bool {
     let context = Rc::new(Context {
         number,
         ours: shared.ours,
@@ -251,7 +263,7 @@ async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters
         accepting.push(tokio_uring::spawn(accept::run(Rc::clone(&context), listener)));
     }
     let dialling = tokio_uring::spawn(dial::run(Rc::clone(&context), doors.to_dial));
-    keep_time(&context, shared.stop).await;
+    keep_time(&context, pulse, shared.stop).await;
     context.is_stopping.set(true);
     dialling.abort();
     for listener in &kept {
@@ -268,7 +280,7 @@ async fn run(number: usize, doors: Doors, shared: Shared, counters: Arc<Counters
 }
 
 /// Lets time pass for every connection, until told to stop.
-async fn keep_time(context: &Context, mut stop: watch::Receiver<bool>) {
+async fn keep_time(context: &Context, pulse: &Pulse, mut stop: watch::Receiver<bool>) {
     let clock = &context.clock;
     loop {
         tokio::select! {
@@ -277,6 +289,7 @@ async fn keep_time(context: &Context, mut stop: watch::Receiver<bool>) {
                     tracing::error!("a worker has lost its clock: {error}");
                     return;
                 }
+                pulse.beat();
                 let now = Instant::now();
                 context.connections.borrow().iter().for_each(|(_, connection)| connection.tick(now));
                 dial::give_up_late(context, now);
