@@ -25,6 +25,7 @@ mod signals;
 mod swarm;
 mod tracked;
 mod truncate;
+mod units;
 mod unwilling;
 mod verify;
 
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         serving::CASES,
         signals::CASES,
         tracked::CASES,
+        units::CASES,
         unwilling::CASES,
         verify::CASES,
     ];
