@@ -92,7 +92,7 @@ fn collect(prefix: &str, table: &DeTable<'_>, entries: &mut Vec<Entry>) {
 /// The key whose name or value lies at `offset` of `text`; the innermost, if it is in a table.
 fn key_at(text: &str, offset: usize) -> Option<String> {
     let is_there = |entry: &Entry| entry.name.contains(&offset) || entry.value.contains(&offset);
-    entries(text).into_iter().filter(is_there).next_back().map(|entry| entry.key)
+    entries(text).into_iter().rfind(is_there).map(|entry| entry.key)
 }
 
 /// Line and column of `offset`, from 1; columns are characters.
