@@ -5,6 +5,7 @@
 pub mod app;
 pub mod args;
 pub mod bus;
+pub mod catalog;
 pub mod config;
 pub mod control;
 pub mod coordinator;

@@ -63,7 +63,7 @@ pub(super) fn run(args: SeedArgs) -> Result<ExitCode, Failure> {
     });
     seeding.iter().for_each(Seeding::count);
     // First of all: whatever is said of it must not hold up the end.
-    let totals = server.stop();
+    let totals = server.stop().totals;
     status.clear();
     tracing::info!(
         "sent {} in {} blocks and {} sends",

@@ -4,7 +4,7 @@ use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, Patc
 
 use crate::bus::{Action, Reply, Request, TorrentId};
 use crate::storage::selection;
-use crate::storage::state::Change;
+use crate::storage::state::{Change, State};
 
 use super::actor::Actor;
 use super::chores::Done;
@@ -42,7 +42,9 @@ impl Actor {
             Action::Verify => self.want_verification(id),
             Action::Reannounce => self.reannounce(id),
             Action::Change(patch) => self.change(id, &patch),
-            Action::Move(request) => return self.want_relocation(id, Relocation { request, reply: Some(reply) }),
+            Action::Move(request) => {
+                return self.want_relocation(id, Relocation { request, reply: Some(reply) });
+            }
             Action::Remove { with_data } => return self.want_removal(id, with_data, reply),
         };
         let _ = reply.send(result);
@@ -135,21 +137,24 @@ impl Actor {
 
     fn apply(&mut self, id: TorrentId, patch: &Patch) {
         if let Some(label) = &patch.label {
-            let label = label.as_deref().filter(|label| !label.is_empty()).map(|label| self.interned.text(label));
+            let label =
+                label.as_deref().filter(|label| !label.is_empty()).map(|label| self.interned.text(label));
             self.board.update(id, |row| row.label = label);
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let mut limits = entry.limits.as_deref().copied().unwrap_or_default();
         let mut goals = entry.goals.as_deref().copied().unwrap_or_default();
         let before = limits;
-        limits.upload_bytes_per_s = patch.upload_limit.unwrap_or(limits.upload_bytes_per_s).filter(|it| *it > 0);
-        limits.download_bytes_per_s = patch.download_limit.unwrap_or(limits.download_bytes_per_s).filter(|it| *it > 0);
+        limits.upload_bytes_per_s =
+            patch.upload_limit.unwrap_or(limits.upload_bytes_per_s).filter(|it| *it > 0);
+        limits.download_bytes_per_s =
+            patch.download_limit.unwrap_or(limits.download_bytes_per_s).filter(|it| *it > 0);
         goals.ratio = patch.ratio_limit.unwrap_or(goals.ratio);
         goals.seed_time_s = patch.seed_time_limit_s.unwrap_or(goals.seed_time_s);
         entry.limits = (limits != Default::default()).then(|| Box::new(limits));
         entry.goals = (goals != Default::default()).then(|| Box::new(goals));
         if limits != before && matches!(entry.stage, Stage::Loaded(_)) {
-            let (engine, info_hash) = (self.engine().clone(), entry.info_hash);
+            let (engine, info_hash) = (self.engine.clone(), entry.info_hash);
             self.tasks.spawn(async move {
                 // Fails only when everything ends.
                 let _ = engine.limit(Some(info_hash), limits).await;
@@ -166,11 +171,22 @@ impl Actor {
     }
 
     fn back_up(&mut self, path: &std::path::Path, reply: Reply<()>) {
-        let admitted = path.to_str().ok_or_else(|| ErrorReply::new(ErrorCode::BadRequest, "its path is not UTF-8"));
-        let result = admitted.and_then(|path| self.settings.roots.admit(path)).and_then(|path| {
-            self.state.backup(&path).map_err(|error| ErrorReply::new(ErrorCode::Conflict, error.to_string()))
+        let admitted =
+            path.to_str().ok_or_else(|| ErrorReply::new(ErrorCode::BadRequest, "its path is not UTF-8"));
+        let admitted = admitted.map(str::to_owned);
+        let (roots, state) = (self.settings.roots.clone(), self.state.path().to_owned());
+        let work = move || {
+            let path = roots.admit(&admitted?)?;
+            let copied = State::open(&state).and_then(|mut state| state.backup(&path));
+            copied.map_err(|error| conflict(&error.to_string()))
+        };
+        // It takes its time where there is much, and nobody else waits for it.
+        self.tasks.spawn(async move {
+            let result = tokio::task::spawn_blocking(work).await;
+            let _ = reply
+                .send(result.unwrap_or_else(|_| Err(conflict("the copy has ended by a mistake of ours"))));
+            Done::Nothing
         });
-        let _ = reply.send(result);
     }
 }
 

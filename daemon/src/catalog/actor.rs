@@ -17,6 +17,7 @@ use crate::bus::board::now_unix_s;
 use crate::bus::{Board, Request, Requests, TorrentId};
 use crate::engine::{Engine, Notices, Server};
 use crate::storage::state::{Recorder, State};
+use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
 use super::chores::{Desks, Done};
 use super::entry::{Entry, Stage, Step};
@@ -50,6 +51,8 @@ pub(super) struct Actor {
     pub(super) seed_times_at: Instant,
     /// Told when a client wants the daemon to end.
     pub(super) on_shutdown: mpsc::Sender<()>,
+    /// Shows that the thread moves.
+    pub(super) pulse: Pulse,
     /// The way to this catalog, for its own parts.
     pub(super) requests: Requests,
     pub(super) watch_folder: Option<AbortHandle>,
@@ -62,7 +65,8 @@ pub(super) struct Actor {
 impl Actor {
     /// Takes up what the state has.
     pub(super) fn new(parts: Parts) -> (Self, mpsc::Receiver<Request>, Notices) {
-        let Parts { server, notices, board, requests, inbox, state, recorder, settings, on_shutdown } = parts;
+        let Parts { server, notices, board, requests, inbox, state, recorder, settings, on_shutdown, pulse } =
+            parts;
         let queue = Queue::new(settings.max_active);
         let engine = server.engine().clone();
         let actor = Self {
@@ -82,6 +86,7 @@ impl Actor {
             synced_at: Instant::now(),
             seed_times_at: Instant::now(),
             on_shutdown,
+            pulse,
             requests,
             watch_folder: None,
             found: BTreeMap::new(),
@@ -99,7 +104,9 @@ impl Actor {
     ) -> Self {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beats = tokio::time::interval(BEAT_INTERVAL);
         loop {
+            self.pulse.beat();
             let is_lively = !self.lively.is_empty() || self.has_seed_times() || !self.announces.is_empty();
             tokio::select! {
                 instruction = instructions.recv() => match instruction {
@@ -112,6 +119,7 @@ impl Actor {
                     Err(error) => tracing::error!("a chore has ended by a mistake of ours: {error}"),
                 },
                 Some(request) = requests.recv() => self.request(request),
+                _ = beats.tick() => {}
                 _ = ticks.tick(), if is_lively => self.tick(Instant::now()),
             }
         }
@@ -184,7 +192,8 @@ impl Actor {
             entry.seeded_s = entry.seeded_s(now_s);
             entry.seeding_since_s = None;
         }
-        let is_shown = self.board.with(id, |row| row.state == state && (state == Shown::Error || row.error.is_none()));
+        let is_shown =
+            self.board.with(id, |row| row.state == state && (state == Shown::Error || row.error.is_none()));
         if is_shown == Some(false) {
             self.board.update(id, |row| {
                 row.state = state;

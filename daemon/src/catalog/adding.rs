@@ -67,7 +67,12 @@ impl Actor {
     }
 
     /// Enters a torrent into the state, and puts it on the board.
-    pub(super) fn enter(&mut self, request: &AddRequest, source: &Source, dir: &Path) -> Result<TorrentId, ErrorReply> {
+    pub(super) fn enter(
+        &mut self,
+        request: &AddRequest,
+        source: &Source,
+        dir: &Path,
+    ) -> Result<TorrentId, ErrorReply> {
         let info_hash = source.info_hash();
         self.refuse_known(&info_hash)?;
         let info = source.info(request)?;
@@ -129,12 +134,20 @@ impl Actor {
 
     /// Refuses a torrent with files that lie where another has some: what is written to the one would be read, or
     /// written, as the other. Those that are only read may be shared.
-    pub(super) fn refuse_taken_paths(&mut self, id: Option<TorrentId>, info: &Info, dir: &Path, only_reads: bool) -> Result<(), ErrorReply> {
+    pub(super) fn refuse_taken_paths(
+        &mut self,
+        id: Option<TorrentId>,
+        info: &Info,
+        dir: &Path,
+        only_reads: bool,
+    ) -> Result<(), ErrorReply> {
         let hashes = path_hashes(info, dir);
         let holders = self.state.with_paths(&hashes, id.map(|id| id.0));
         let holders = holders.map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))?;
-        let in_the_way = holders.into_iter().map(TorrentId).find(|other| !only_reads || self.may_write(*other));
-        let Some((other, name)) = in_the_way.and_then(|id| self.board.with(id, |row| (row.info_hash, row.name.to_string())))
+        let in_the_way =
+            holders.into_iter().map(TorrentId).find(|other| !only_reads || self.may_write(*other));
+        let Some((other, name)) =
+            in_the_way.and_then(|id| self.board.with(id, |row| (row.info_hash, row.name.to_string())))
         else {
             return Ok(());
         };
@@ -152,13 +165,18 @@ impl Actor {
     }
 
     fn incomplete_dir(&self, request: &AddRequest) -> Option<Option<String>> {
-        let dir = self.settings.incomplete_dir.as_ref().filter(|_| !request.seed_only && !request.skip_check)?;
+        let dir =
+            self.settings.incomplete_dir.as_ref().filter(|_| !request.seed_only && !request.skip_check)?;
         Some(dir.to_str().map(str::to_owned))
     }
 }
 
 /// Fetches and reads what is asked for, and looks where it is to lie.
-async fn read(request: &AddRequest, roots: Roots, default_dir: PathBuf) -> Result<(Source, PathBuf), ErrorReply> {
+async fn read(
+    request: &AddRequest,
+    roots: Roots,
+    default_dir: PathBuf,
+) -> Result<(Source, PathBuf), ErrorReply> {
     let AddRequest { magnet, metainfo, url, path, .. } = request.clone();
     check_request(request)?;
     let bytes = match (&magnet, &metainfo, &url, &path) {
@@ -173,7 +191,9 @@ async fn read(request: &AddRequest, roots: Roots, default_dir: PathBuf) -> Resul
             None => default_dir,
         };
         let source = match (magnet, metainfo, path, bytes) {
-            (Some(magnet), ..) => Source::Magnet(Box::new(magnet.parse().map_err(|error| bad(&format!("{error}")))?)),
+            (Some(magnet), ..) => {
+                Source::Magnet(Box::new(magnet.parse().map_err(|error| bad(&format!("{error}")))?))
+            }
             (_, Some(text), ..) => parse("the torrent", decode(&text)?)?,
             (_, _, Some(path), _) => {
                 let bytes = torrent_file::read_bytes(&roots.admit(&path)?, MAX_METAINFO_LENGTH as u64);
@@ -184,7 +204,9 @@ async fn read(request: &AddRequest, roots: Roots, default_dir: PathBuf) -> Resul
         };
         Ok((source, dir))
     };
-    spawn_blocking(work).await.unwrap_or_else(|_| Err(ErrorReply::new(ErrorCode::Failed, "a mistake of ours")))
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(ErrorReply::new(ErrorCode::Failed, "a mistake of ours")))
 }
 
 /// Refuses what makes no sense, whatever the torrent is.
@@ -204,7 +226,8 @@ async fn fetch(url: &str) -> Result<Vec<u8>, ErrorReply> {
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, ErrorReply> {
-    let bytes = BASE64.decode(text.as_bytes()).map_err(|error| bad(&format!("metainfo is no base64: {error}")))?;
+    let bytes =
+        BASE64.decode(text.as_bytes()).map_err(|error| bad(&format!("metainfo is no base64: {error}")))?;
     if bytes.len() > MAX_METAINFO_LENGTH {
         let message = format!("a .torrent file of {} bytes is more than {MAX_METAINFO_LENGTH}", bytes.len());
         return Err(ErrorReply::new(ErrorCode::TooLarge, message));
@@ -352,5 +375,6 @@ fn unusable(message: &str) -> ErrorReply {
 }
 
 fn exists(info_hash: InfoHash, name: &str) -> ErrorReply {
-    ErrorReply::new(ErrorCode::Exists, format!("{name} is here already: torrent {info_hash}")).about(info_hash)
+    ErrorReply::new(ErrorCode::Exists, format!("{name} is here already: torrent {info_hash}"))
+        .about(info_hash)
 }

@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::bus::TorrentId;
-use crate::engine::{EngineError, Member, Unloaded};
+use crate::engine::{Member, ServerError, Unloaded};
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
 use crate::storage::load::{self, LoadError};
-use crate::storage::relocate::RelocateError;
+use crate::storage::relocate::{RelocateError, Relocated};
 use crate::storage::state::{FileRecord, OnDisk, Saved};
 use crate::storage::write::Durable;
 use crate::storage::write::place::Placing;
@@ -39,13 +39,13 @@ pub(super) enum Done {
     /// The files of a torrent whose metadata came from peers are ready.
     Begun(TorrentId, Result<Ready, ChoreError>),
     /// The swarm of a torrent runs.
-    Enrolled(TorrentId, Box<NewSwarm>, Result<Member, EngineError>),
+    Enrolled(TorrentId, Box<NewSwarm>, Result<Member, ServerError>),
     /// The swarm of a torrent has ended, or has a peer again.
-    Left(TorrentId, Result<Unloaded, EngineError>),
+    Left(TorrentId, Result<Unloaded, ServerError>),
     /// A note was taken.
     Noted(TorrentId),
     /// The files of a torrent were moved.
-    Relocated(TorrentId, PathBuf, Result<(), ChoreError>),
+    Relocated(TorrentId, Result<(PathBuf, Vec<Relocated>), ChoreError>),
     /// The files of a torrent were deleted.
     Deleted(TorrentId, Result<(), ChoreError>),
     /// A torrent that was asked for is here.
@@ -63,8 +63,6 @@ pub(super) struct Ready {
     pub(super) synced: PieceSet,
     /// How its files look, by number: what is remembered of them is true for these.
     pub(super) files: Vec<(u32, FileRecord)>,
-    /// What is wrong with it, where it is not all there.
-    pub(super) fault: Option<String>,
 }
 
 /// What is kept of a torrent whose swarm begins.
@@ -156,6 +154,8 @@ pub(super) struct Job {
     pub(super) chore: Chore,
     /// Files of the right size are taken for whole.
     pub(super) is_check_skipped: bool,
+    /// It was all there before: that it is not any more is an error.
+    pub(super) must_be_whole: bool,
     /// Which files are wanted, and how they are made, where what is missing is to be fetched.
     pub(super) download: Option<(Vec<bool>, Placing)>,
     pub(super) watch: Arc<Watch>,
@@ -169,8 +169,15 @@ impl Job {
             loaded.distrust();
         }
         let is_skipped = self.is_check_skipped && self.chore != Chore::Verify;
+        if self.must_be_whole {
+            // Before anything is read: sizes tell much.
+            loaded = loaded.require_complete()?;
+        }
         if !is_skipped {
             loaded = self.check(loaded)?;
+        }
+        if self.must_be_whole && !is_skipped {
+            loaded = loaded.require_complete()?;
         }
         let is_whole = loaded.have().is_complete();
         if let Some((wanted, placing)) = self.download.as_ref().filter(|_| !is_whole && !is_skipped) {
@@ -214,7 +221,6 @@ fn records(loaded: &load::Loaded) -> Vec<(u32, FileRecord)> {
 
 fn finish(loaded: load::Loaded, is_skipped: bool) -> Ready {
     let (files, synced) = (records(&loaded), loaded.synced().clone());
-    let fault = loaded.fault().map(|fault| fault.to_string());
     let torrent = if is_skipped { loaded.into_unproven_torrent() } else { loaded.into_torrent() };
-    Ready { torrent: Arc::new(torrent), synced, files, fault }
+    Ready { torrent: Arc::new(torrent), synced, files }
 }

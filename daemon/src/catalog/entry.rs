@@ -218,7 +218,9 @@ impl Entry {
 
     /// Whether its swarm must end for what is to be done.
     pub(super) fn must_leave(&self) -> bool {
-        self.marks.is_paused || self.marks.is_failed || self.wish.as_ref().is_some_and(|wish| wish.is_something())
+        self.marks.is_paused
+            || self.marks.is_failed
+            || self.wish.as_ref().is_some_and(|wish| wish.is_something())
     }
 
     /// Whether `chore` is in the way of what is to be done.
@@ -226,7 +228,9 @@ impl Entry {
         match chore {
             Chore::Delete | Chore::Enroll => false,
             Chore::Relocate => self.wish.as_ref().is_some_and(|wish| wish.removal.is_some()),
-            Chore::Verify => self.marks.is_paused || self.wish.as_ref().is_some_and(|wish| wish.is_more_than_check()),
+            Chore::Verify => {
+                self.marks.is_paused || self.wish.as_ref().is_some_and(|wish| wish.is_more_than_check())
+            }
             Chore::Look | Chore::Load | Chore::Fetch => self.must_leave(),
         }
     }
@@ -346,7 +350,11 @@ mod tests {
         let mut it = entry(Marks::default());
         assert_eq!(it.seeded_s(100), 5);
         it.seeding_since_s = Some(90);
-        assert_eq!((it.seeded_s(100), it.seeded_s(80)), (15, 5), "a clock that was set back takes nothing away");
+        assert_eq!(
+            (it.seeded_s(100), it.seeded_s(80)),
+            (15, 5),
+            "a clock that was set back takes nothing away"
+        );
     }
 
     #[test]

@@ -77,7 +77,13 @@ impl Actor {
     }
 
     /// Writes down what was found of a torrent, and shows it; whether all that is wanted is there.
-    pub(super) fn note_found(&mut self, id: TorrentId, chore: Chore, ready: &Ready, priorities: &[Priority]) -> bool {
+    pub(super) fn note_found(
+        &mut self,
+        id: TorrentId,
+        chore: Chore,
+        ready: &Ready,
+        priorities: &[Priority],
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         let torrent = &ready.torrent;
         let left = missing(torrent, priorities);
@@ -92,7 +98,8 @@ impl Actor {
         };
         // What is only taken for whole is not remembered as verified.
         let proven = if entry.marks.is_check_skipped { Vec::new() } else { torrent.view().have.to_wire() };
-        let (uploaded, downloaded) = self.board.with(id, |row| (row.uploaded, row.downloaded)).unwrap_or_default();
+        let (uploaded, downloaded) =
+            self.board.with(id, |row| (row.uploaded, row.downloaded)).unwrap_or_default();
         let progress = Progress {
             info_hash: entry.info_hash,
             have: proven,
@@ -189,6 +196,7 @@ fn entry(record: &Record<'_>) -> Entry {
         wasted: record.wasted,
         seeded_s: record.seeded_s,
         seeding_since_s: None,
-        next_announce_s: record.next_announce_s,
+        // What is not known is overdue: all at once would be too much for a tracker.
+        next_announce_s: Some(record.next_announce_s.unwrap_or(0)),
     }
 }

@@ -35,7 +35,9 @@ impl Goals {
     pub(super) fn reached(&self, ratio: f64, seeded: Duration) -> Option<&'static str> {
         match self {
             Self { ratio: Some(goal), .. } if ratio >= *goal => Some("its ratio is as high as was wanted"),
-            Self { seed_time: Some(goal), .. } if seeded >= *goal => Some("it was seeded as long as was wanted"),
+            Self { seed_time: Some(goal), .. } if seeded >= *goal => {
+                Some("it was seeded as long as was wanted")
+            }
             _ => None,
         }
     }

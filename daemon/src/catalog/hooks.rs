@@ -16,6 +16,10 @@ const MAX_WAITING: usize = 1_000;
 /// How long a command may run before it is killed: whoever needs longer detaches.
 const RUN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// What the service manager says to us alone: a child that answered for us would be believed.
+const SERVICE_VARIABLES: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
@@ -41,7 +45,10 @@ pub(super) struct Runner {
 
 impl Runner {
     pub(super) fn new() -> Self {
-        Self { running: Arc::new(Semaphore::new(MAX_RUNNING)), waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+        Self {
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+        }
     }
 
     /// Has the command for `occasion` run, if there is one. Does not wait for it.
@@ -57,6 +64,7 @@ impl Runner {
         let mut command = Command::new(program);
         command.args(arguments).envs(environment(occasion, &torrent)).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(Stdio::null());
+        SERVICE_VARIABLES.iter().for_each(|name| drop(command.env_remove(name)));
         let (running, program) = (Arc::clone(&self.running), program.clone());
         tokio::spawn(async move {
             let _turn = running.acquire().await;

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use protocol::announce::TrackerSet;
+
 use crate::bus::Trackers;
-use crate::discovery::TrackerSet;
+use crate::discovery::read_trackers;
 
 /// What was seen before.
 #[derive(Debug, Default)]
@@ -31,7 +33,7 @@ impl Interned {
             return Arc::clone(known);
         }
         let new = Arc::new(new);
-        let parsed = Arc::new(TrackerSet::new(&new.tiers));
+        let parsed = read_trackers(&new.tiers);
         self.trackers.insert(Arc::clone(&new), parsed);
         new
     }

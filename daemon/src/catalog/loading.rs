@@ -9,7 +9,7 @@ use protocol::swarm::candidates::Source;
 use protocol::swarm::picker::{PieceOrder, Priority};
 
 use crate::bus::TorrentId;
-use crate::engine::{Company, EngineError, Member};
+use crate::engine::{Company, Member, ServerError};
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
 use crate::storage::selection;
@@ -20,6 +20,9 @@ use super::entry::{Busy, Chore, Loaded, Pulse, Stage, Watch};
 
 /// How long what was noted may take to be written, before a torrent is looked at anew.
 const NOTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What to do about payload that is no longer what it was.
+const REMEDY: &str = "put it back and `btctl resume`, or have what is missing fetched after `btctl verify`";
 
 impl Actor {
     /// Finds out what of a torrent is on disk.
@@ -59,11 +62,7 @@ impl Actor {
         }
     }
 
-    fn spawn_job(
-        &mut self,
-        job: Job,
-        done: impl FnOnce(Result<Ready, ChoreError>) -> Done + Send + 'static,
-    ) {
+    fn spawn_job(&mut self, job: Job, done: impl FnOnce(Result<Ready, ChoreError>) -> Done + Send + 'static) {
         let reads_much = matches!(job.chore, Chore::Look | Chore::Verify) && !job.is_check_skipped;
         let desk = if reads_much { self.desks.of_hashing() } else { self.desks.of_folder(&job.dir) };
         chores::spawn(&mut self.tasks, desk, move || job.run(), done);
@@ -85,14 +84,26 @@ impl Actor {
         let is_download = matches!(chore, Chore::Fetch) && !marks.is_seed_only;
         let download = match is_download {
             true => {
-                let wanted = selection::wanted_files(&info, &choices.select, None).map_err(|error| text(&error))?;
+                let wanted =
+                    selection::wanted_files(&info, &choices.select, None).map_err(|error| text(&error))?;
                 Some((wanted, self.settings.placing.clone()))
             }
             false => None,
         };
         let dir = self.lies_in(id);
         let is_check_skipped = marks.is_check_skipped;
-        Ok(Job { info, dir, saved, chore, is_check_skipped, download, watch: Arc::new(Watch::default()) })
+        let is_service = matches!(chore, Chore::Load | Chore::Fetch);
+        let must_be_whole = is_service && marks.is_complete && choices.select.is_empty();
+        Ok(Job {
+            info,
+            dir,
+            saved,
+            chore,
+            is_check_skipped,
+            must_be_whole,
+            download,
+            watch: Arc::new(Watch::default()),
+        })
     }
 
     /// A torrent was looked at, or is ready.
@@ -102,6 +113,9 @@ impl Actor {
         self.lively.remove(&id);
         match result {
             Err(ChoreError::Cancelled) => {}
+            Err(ChoreError::Load(error)) if entry.marks.is_complete => {
+                return self.fail(id, format!("{error}: {REMEDY}"));
+            }
             Err(error) => return self.fail(id, error.to_string()),
             Ok(_) if entry.is_obsolete(chore) => {}
             Ok(ready) => return self.take_up(id, chore, ready),
@@ -127,8 +141,7 @@ impl Actor {
         match chore {
             // What was whole and is not any more is not fetched again before the user has heard of it.
             Chore::Load | Chore::Fetch if was_complete && !is_complete => {
-                let fault = ready.fault.unwrap_or_else(|| "its payload is no longer whole".to_owned());
-                self.fail(id, format!("{fault}: put it back and `btctl resume`, or fetch it again after `btctl verify`"));
+                self.fail(id, format!("its payload is no longer whole: {REMEDY}"));
             }
             Chore::Load | Chore::Fetch => self.enroll(id, ready, priorities),
             _ => self.advance(id),
@@ -154,7 +167,8 @@ impl Actor {
             false => vec![Priority::Skip; torrent.info().geometry().piece_count() as usize],
         };
         // What only serves has nothing to be remembered but what it has moved.
-        let keeper = is_fetching.then(|| Keeper::new(Arc::clone(&torrent), synced));
+        let moved = self.board.with(id, |row| (row.uploaded, row.downloaded)).unwrap_or_default();
+        let keeper = is_fetching.then(|| Keeper::new(Arc::clone(&torrent), synced, moved));
         let company = self.company(id);
         let engine = self.engine().clone();
         self.busy(id, Chore::Enroll);
@@ -191,7 +205,7 @@ impl Actor {
     }
 
     /// The swarm of a torrent runs.
-    pub(super) fn enrolled(&mut self, id: TorrentId, swarm: NewSwarm, member: Result<Member, EngineError>) {
+    pub(super) fn enrolled(&mut self, id: TorrentId, swarm: NewSwarm, member: Result<Member, ServerError>) {
         let moved = self.board.with(id, |row| (row.uploaded, row.downloaded)).unwrap_or_default();
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.stage = Stage::Row;
@@ -283,7 +297,7 @@ impl Actor {
         if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
             loaded.beginning = None;
             loaded.left = missing(&torrent, &priorities);
-            loaded.keeper = Some(Keeper::new(Arc::clone(&torrent), synced));
+            loaded.keeper = Some(Keeper::new(Arc::clone(&torrent), synced, loaded.moved_before));
             (loaded.torrent, loaded.priorities) = (Some(torrent), priorities);
         }
         self.show(id, Shown::Downloading);

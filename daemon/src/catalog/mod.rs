@@ -38,8 +38,8 @@ use crate::bus::{Board, Caller, RateLimits, Request, Requests};
 use crate::engine::{Notices, Server};
 use crate::storage::state::{Recorder, State, StateError};
 use crate::storage::write::place::Placing;
+use crate::sys::heartbeats::Pulse;
 
-use actor::Actor;
 pub use goals::Goals;
 pub use hooks::Hooks;
 pub use roots::Roots;
@@ -93,6 +93,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Told when a client wants the daemon to end.
     pub on_shutdown: mpsc::Sender<()>,
+    /// Shows that the thread moves.
+    pub pulse: Pulse,
 }
 
 /// Why there is no catalog.

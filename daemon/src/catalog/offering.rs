@@ -3,17 +3,23 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use protocol::control::State as Shown;
 use protocol::id::InfoHash;
 use protocol::swarm::candidates::Source;
 
 use crate::bus::TorrentId;
+use crate::bus::board::now_unix_s;
 use crate::discovery::{Stats, Tracked};
+use crate::storage::Leave;
 
 use super::actor::Actor;
 use super::chores::Done;
 use super::entry::Stage;
+
+/// Longest that a torrent waits for its first announce, whatever an earlier run was told: a clock may have been wrong.
+const MAX_WAIT_S: u64 = 24 * 60 * 60;
 
 impl Actor {
     /// Lets peers come for a torrent that is a row, and tells its trackers.
@@ -39,20 +45,28 @@ impl Actor {
         }
         entry.stats = Some(Arc::clone(&stats));
         if let Some(trackers) = self.interned.set(&trackers) {
-            let next = entry.next_announce.take();
-            self.engine().trackers().add(Tracked { info_hash: entry.info_hash, trackers, stats, next });
+            let first = entry.next_announce_s.take().map(time_of);
+            let tracked = Tracked { info_hash: entry.info_hash, trackers, stats, first };
+            self.engine.trackers().add(tracked);
         }
     }
 
     /// Turns peers away from now on, and takes leave of trackers.
     pub(super) fn withdraw(&mut self, id: TorrentId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        self.engine().forget(entry.info_hash);
+        self.engine.forget(entry.info_hash);
+        if std::mem::take(&mut entry.marks.is_called_for) {
+            // Those who wait for it are turned away.
+            let (engine, info_hash) = (self.engine.clone(), entry.info_hash);
+            self.tasks.spawn(async move {
+                let _ = engine.remove(info_hash, Leave::Nothing, false).await;
+                Done::Nothing
+            });
+        }
         if std::mem::take(&mut entry.marks.is_offered) {
             entry.stats = None;
-            self.engine().trackers().remove(entry.info_hash);
+            self.engine.trackers().remove(entry.info_hash);
         }
-        entry.marks.is_called_for = false;
     }
 
     /// A tracker has named peers of a torrent that is a row: it is loaded, and then they are dialled.
@@ -86,5 +100,14 @@ impl Actor {
             entry.marks.is_called_for = true;
             self.advance(id);
         }
+    }
+}
+
+/// A time, in seconds since 1970, as the clock of this run has it. One that has passed lies a little back.
+fn time_of(at_s: i64) -> Instant {
+    let now = Instant::now();
+    match u64::try_from(at_s.saturating_sub(now_unix_s())) {
+        Ok(seconds) if seconds > 0 => now + Duration::from_secs(seconds.min(MAX_WAIT_S)),
+        _ => now.checked_sub(Duration::from_secs(1)).unwrap_or(now),
     }
 }

@@ -1,13 +1,14 @@
 //! Torrents that lie elsewhere from now on, or nowhere.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::control::{ErrorCode, ErrorReply, EventKind, MoveRequest};
 
 use crate::bus::TorrentId;
-use crate::storage::relocate;
-use crate::storage::state::Change;
+use crate::storage::relocate::{self, Relocated};
+use crate::storage::state::{Change, FileRecord, Progress};
 
 use super::acting::conflict;
 use super::actor::Actor;
@@ -33,15 +34,13 @@ impl Actor {
         // It is admitted on the thread that may wait: links are looked up.
         let work = move || {
             let to = roots.admit(&request.dir).map_err(ChoreError::Refused)?;
-            if let Some(info) = info.filter(|_| to != from) {
-                relocate::relocate(&info, &from, &to, suffix.as_deref(), &watch.task)?;
-            }
-            Ok(to)
+            let moved = match info.filter(|_| to != from) {
+                Some(info) => relocate::relocate(&info, &from, &to, suffix.as_deref(), &watch.task)?,
+                None => Vec::new(),
+            };
+            Ok((to, moved))
         };
-        chores::spawn(&mut self.tasks, desk, work, move |result| match result {
-            Ok(to) => Done::Relocated(id, to, Ok(())),
-            Err(error) => Done::Relocated(id, PathBuf::new(), Err(error)),
-        });
+        chores::spawn(&mut self.tasks, desk, work, move |result| Done::Relocated(id, result));
     }
 
     pub(super) fn busy(&mut self, id: TorrentId, chore: Chore) -> Arc<Watch> {
@@ -53,14 +52,44 @@ impl Actor {
     }
 
     /// The files of a torrent were moved.
-    pub(super) fn relocated(&mut self, id: TorrentId, to: &Path, result: Result<(), ChoreError>) {
+    pub(super) fn relocated(&mut self, id: TorrentId, result: Result<(PathBuf, Vec<Relocated>), ChoreError>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.stage = Stage::Row;
         if matches!(result, Err(ChoreError::Cancelled)) {
             return self.advance(id);
         }
-        let result = result.map_err(ErrorReply::from).and_then(|()| self.lie(id, to));
+        let result = result.map_err(ErrorReply::from).and_then(|(to, moved)| {
+            self.keep_records(id, &moved);
+            self.lie(id, &to)
+        });
         self.end_relocation(id, result);
+    }
+
+    /// What is remembered of files is true of their copies too.
+    fn keep_records(&mut self, id: TorrentId, moved: &[Relocated]) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let Ok(Some(saved)) = self.state.load(&entry.info_hash) else { return };
+        let is_known =
+            |it: &&Relocated| saved.files.get(&it.file) == Some(&it.before) && it.before != it.after;
+        let files: BTreeMap<u32, FileRecord> =
+            moved.iter().filter(is_known).map(|it| (it.file, it.after)).collect();
+        // After another boot only what was synced is trusted: to note it anew would trust the rest too.
+        if files.is_empty() || !saved.is_same_boot {
+            return;
+        }
+        let have_bytes = self.board.with(id, |row| row.have).unwrap_or_default();
+        let progress = Progress {
+            info_hash: entry.info_hash,
+            have: saved.have,
+            synced: saved.synced,
+            files,
+            have_bytes,
+            uploaded: saved.uploaded,
+            downloaded: saved.downloaded,
+        };
+        if let Err(error) = self.state.record([&progress]) {
+            tracing::warn!("what was moved will be checked again: {error}");
+        }
     }
 
     /// A torrent lies in `dir` from now on.
@@ -116,7 +145,8 @@ impl Actor {
     /// Forgets a torrent, and deletes its files if that is wished.
     pub(super) fn delete(&mut self, id: TorrentId) {
         self.withdraw(id);
-        let with_data = self.entries.get_mut(&id).and_then(|entry| Some(entry.wish().removal.as_ref()?.with_data));
+        let with_data =
+            self.entries.get_mut(&id).and_then(|entry| Some(entry.wish().removal.as_ref()?.with_data));
         let info = match self.info(id) {
             Ok(info) => info.filter(|_| with_data == Some(true)),
             Err(_) if with_data != Some(true) => None,

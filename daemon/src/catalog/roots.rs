@@ -35,7 +35,9 @@ impl Roots {
         let roots = if shown.is_empty() { "nowhere".to_owned() } else { shown.join(", ") };
         refuse(
             ErrorCode::Forbidden,
-            format!("{path}: lies outside of what may be named, which is {roots}; see control_roots in btd.toml"),
+            format!(
+                "{path}: lies outside of what may be named, which is {roots}; see control_roots in btd.toml"
+            ),
         )
     }
 }
@@ -99,6 +101,10 @@ mod tests {
         assert_eq!(Roots(None).admit("a/b").unwrap_err().error, ErrorCode::BadRequest);
         let error = Roots(Some(vec!["/srv/a".into()])).admit("/etc/passwd").unwrap_err();
         assert_eq!(error.error, ErrorCode::Forbidden);
-        assert!(error.message.contains("/srv/a") && error.message.contains("control_roots"), "{}", error.message);
+        assert!(
+            error.message.contains("/srv/a") && error.message.contains("control_roots"),
+            "{}",
+            error.message
+        );
     }
 }

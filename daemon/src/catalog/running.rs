@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protocol::control::{EventKind, State as Shown};
-use protocol::swarm::candidates::Source;
 
 use crate::bus::board::now_unix_s;
 use crate::bus::{Live, TorrentId};
 use crate::coordinator::Notice;
-use crate::engine::{EngineError, Unloaded};
+use crate::engine::{ServerError, Unloaded};
 use crate::storage::Leave;
 use crate::storage::keeper::Note;
 use crate::storage::state::{Change, Progress};
@@ -133,9 +132,7 @@ impl Actor {
 
     /// Has what was written brought to the disk. A writer that is too far behind is asked again.
     fn sync(&mut self) {
-        let is_fetching = |id: &TorrentId| {
-            matches!(self.entries.get(id).map(|entry| &entry.stage), Some(Stage::Loaded(it)) if it.is_fetching)
-        };
+        let is_fetching = |id: &TorrentId| matches!(self.entries.get(id).map(|entry| &entry.stage), Some(Stage::Loaded(it)) if it.is_fetching);
         if !self.lively.iter().any(is_fetching) {
             return;
         }
@@ -190,7 +187,7 @@ impl Actor {
     }
 
     /// The swarm of a torrent has ended.
-    pub(super) fn left(&mut self, id: TorrentId, unloaded: Result<Unloaded, EngineError>) {
+    pub(super) fn left(&mut self, id: TorrentId, unloaded: Result<Unloaded, ServerError>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Stage::Leaving(loaded) = std::mem::replace(&mut entry.stage, Stage::Row) else { return };
         if matches!(unloaded, Ok(Unloaded::Busy)) {
@@ -207,7 +204,8 @@ impl Actor {
             ..Change::default()
         };
         let mut loaded = loaded;
-        let note = loaded.keeper.take().filter(|_| tally.downloaded > 0).map(|it| it.last_note(tally.downloaded));
+        let note =
+            loaded.keeper.take().filter(|_| tally.downloaded > 0).map(|it| it.last_note(tally.downloaded));
         entry.stage = Stage::Leaving(loaded);
         self.show_figures(id, Live::default(), moved, left);
         self.write(id, &change);
@@ -237,6 +235,12 @@ impl Actor {
                 }
             }
             Notice::Found { info_hash, addresses, source } => self.found(&info_hash, addresses, source),
+            Notice::Announced { info_hash, next_in } => {
+                if let Some(id) = self.board.id_of(&info_hash) {
+                    let next_in_s = i64::try_from(next_in.as_secs()).unwrap_or(i64::MAX);
+                    self.announces.insert(id, now_unix_s().saturating_add(next_in_s));
+                }
+            }
             Notice::Metadata(info_hash, raw) => {
                 if let Some(id) = self.board.id_of(&info_hash) {
                     self.metadata(id, &raw);
@@ -277,12 +281,13 @@ impl Actor {
             Done::Enrolled(id, swarm, member) => self.enrolled(id, *swarm, member),
             Done::Left(id, unloaded) => self.left(id, unloaded),
             Done::Noted(id) => self.noted(id),
-            Done::Relocated(id, dir, result) => self.relocated(id, &dir, result),
+            Done::Relocated(id, result) => self.relocated(id, result),
             Done::Deleted(id, result) => self.deleted(id, result),
             Done::Arrived(arrived) => self.arrived(*arrived),
             Done::Synced(durable) => {
                 for (info_hash, piece) in durable.pieces {
-                    if let Some(keeper) = self.loaded_of(&info_hash).and_then(|loaded| loaded.keeper.as_mut()) {
+                    if let Some(keeper) = self.loaded_of(&info_hash).and_then(|loaded| loaded.keeper.as_mut())
+                    {
                         keeper.synced([piece]);
                     }
                 }
@@ -294,7 +299,10 @@ impl Actor {
     /// Whether time alone may bring a torrent to its goal.
     pub(super) fn has_seed_times(&self) -> bool {
         self.settings.goals.seed_time.is_some()
-            || self.entries.values().any(|it| it.goals.as_ref().is_some_and(|goals| goals.seed_time_s > Some(0)))
+            || self
+                .entries
+                .values()
+                .any(|it| it.goals.as_ref().is_some_and(|goals| goals.seed_time_s > Some(0)))
     }
 
     fn check_seed_times(&mut self) {
@@ -308,7 +316,9 @@ impl Actor {
     }
 
     fn is_seeded_enough(&self, id: TorrentId) -> bool {
-        let Some(entry) = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some()) else { return false };
+        let Some(entry) = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some()) else {
+            return false;
+        };
         let goals = entry.goals.as_deref().copied().unwrap_or_default().over(self.settings.goals);
         if goals.is_empty() {
             return false;

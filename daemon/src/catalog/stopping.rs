@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::control::EventKind;
+use protocol::id::InfoHash;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::bus::Request;
 use crate::bus::board::now_unix_s;
+use crate::bus::{Request, TorrentId};
 use crate::engine::{Notices, Server};
 use crate::storage::state::Change;
 
@@ -71,7 +72,8 @@ impl Actor {
         let lanes = Arc::clone(self.engine().lanes());
         let server = self.server.take();
         // What is whole is written, hashed and counted by this; and trackers are told.
-        let _ = spawn_blocking(move || server.map(Server::stop)).await;
+        let told = spawn_blocking(move || server.map(Server::stop)).await.ok().flatten();
+        self.forget_announces(told.map(|farewell| farewell.told).unwrap_or_default());
         while let Ok(notice) = notices.try_recv() {
             self.hear(notice);
         }
@@ -80,7 +82,7 @@ impl Actor {
         self.write_announces();
         let mut notes = JoinSet::new();
         for entry in self.entries.values_mut() {
-            let Stage::Loaded(loaded) | Stage::Leaving(loaded) = &mut entry.stage else { continue };
+            let (Stage::Loaded(loaded) | Stage::Leaving(loaded)) = &mut entry.stage else { continue };
             let downloaded = loaded.standing.borrow().tally.downloaded;
             if let Some(keeper) = loaded.keeper.take() {
                 let (lanes, recorder) = (Arc::clone(&lanes), Arc::clone(&self.recorder));
@@ -109,6 +111,15 @@ impl Actor {
                 self.recorder.change(entry.info_hash, change);
             }
         }
+    }
+
+    /// Trackers have forgotten these torrents: they are to hear of them as soon as btd runs again.
+    fn forget_announces(&mut self, told: Vec<InfoHash>) {
+        let ids: Vec<TorrentId> = told.iter().filter_map(|info_hash| self.board.id_of(info_hash)).collect();
+        self.announces.retain(|id, _| !ids.contains(id));
+        let change = Change { next_announce_s: Some(None), ..Change::default() };
+        let changes: Vec<(i64, Change)> = ids.into_iter().map(|id| (id.0, change.clone())).collect();
+        self.write_all(&changes);
     }
 
     /// Writes down how long torrents have been seeded.

@@ -79,7 +79,8 @@ impl Actor {
             is_private: info.is_some_and(|info| info.is_private()),
             seed_only: entry.marks.is_seed_only,
             sequential: entry.marks.is_sequential,
-            wasted: entry.wasted + self.of_loaded(id).map_or(0, |loaded| loaded.standing.borrow().tally.wasted),
+            wasted: entry.wasted
+                + self.of_loaded(id).map_or(0, |loaded| loaded.standing.borrow().tally.wasted),
             completed_at: entry.completed_at_s,
             seeded_s: entry.seeded_s(now_unix_s()),
             upload_limit: limits.upload_bytes_per_s,
@@ -97,7 +98,8 @@ impl Actor {
         let Some(info) = self.info(id)? else { return Ok(Vec::new()) };
         let have = self.have(id, info.geometry().piece_count())?;
         let choices = self.state.choices(id.0).map_err(|error| failed(&error))?;
-        let wanted = selection::wanted_files(&info, &choices.select, None).map_err(|error| mistaken(&error))?;
+        let wanted =
+            selection::wanted_files(&info, &choices.select, None).map_err(|error| mistaken(&error))?;
         let on_disk = |file: usize| {
             let torrent = self.of_loaded(id)?.torrent.as_ref()?;
             let path = torrent.path_of(file)?.strip_prefix(self.lies_in(id)).ok()?.to_str()?.to_owned();
@@ -166,10 +168,11 @@ impl Actor {
             let tiers = self.board.with(id, |row| row.trackers.tiers.clone()).unwrap_or_default();
             return drop(reply.send(Ok(silent_rows(&tiers))));
         }
-        let status = self.engine().trackers().status_async(entry.info_hash);
+        let status = self.engine().trackers().ask_status(entry.info_hash);
         self.tasks.spawn(async move {
             let now = Instant::now();
-            let _ = reply.send(Ok(status.await.iter().map(|status| tracker_row(status, now)).collect()));
+            let status = status.await.unwrap_or_default();
+            let _ = reply.send(Ok(status.iter().map(|status| tracker_row(status, now)).collect()));
             Done::Nothing
         });
     }

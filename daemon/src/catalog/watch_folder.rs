@@ -4,20 +4,21 @@
 //! with a word in the log, and is tried again when it is written anew or btd starts.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use inotify::{Inotify, WatchMask};
 use protocol::control::{AddRequest, ErrorCode};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio_stream::StreamExt;
 
-use crate::bus::{Caller, Request, Requests};
+use crate::bus::{Request, Requests};
 
 /// What is put at the end of the name of a file that was added.
 const ADDED: &str = "added";
 /// Longest .magnet file that is read: a link, and room for all trackers of the world.
 const MAX_MAGNET_LENGTH: u64 = 64 * 1024;
+
+/// Bytes of events that are read at a time.
+const EVENTS_LENGTH: usize = 4_096;
 
 /// Watches `folder` until the task is dropped.
 ///
@@ -25,36 +26,21 @@ const MAX_MAGNET_LENGTH: u64 = 64 * 1024;
 /// When it cannot be made or watched.
 pub(super) fn watch(folder: PathBuf, requests: Requests) -> io::Result<impl Future<Output = ()>> {
     std::fs::create_dir_all(&folder)?;
-    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-    inotify.add_watch(&folder, AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO)?;
-    let events = AsyncFd::with_interest(Events(inotify), Interest::READABLE)?;
+    let inotify = Inotify::init()?;
+    inotify.watches().add(&folder, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
+    let mut events = inotify.into_event_stream([0; EVENTS_LENGTH])?;
     Ok(async move {
         // After the watch began, so that nothing is missed in between.
         for path in torrents_in(&folder).await {
             add(&path, &requests).await;
         }
-        loop {
-            let Ok(mut ready) = events.readable().await else { return };
-            let names = events.get_ref().0.read_events().unwrap_or_default();
-            ready.clear_ready();
-            for name in names.into_iter().filter_map(|event| event.name) {
-                let path = folder.join(name);
-                if kind(&path).is_some() {
-                    add(&path, &requests).await;
-                }
+        while let Some(event) = events.next().await {
+            let path = event.ok().and_then(|event| event.name).map(|name| folder.join(name));
+            if let Some(path) = path.filter(|path| kind(path).is_some()) {
+                add(&path, &requests).await;
             }
         }
     })
-}
-
-/// The inotify instance, for tokio, which wants to know its number.
-#[derive(Debug)]
-struct Events(Inotify);
-
-impl AsRawFd for Events {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
 }
 
 /// What a file is, by its name.
@@ -95,7 +81,7 @@ async fn add(path: &Path, requests: &Requests) {
         Ok(request) => Box::new(request),
         Err(error) => return tracing::error!("{shown}: {error}"),
     };
-    let caller = Caller { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
+    let caller = super::ourselves();
     match requests.ask(|reply| Request::Add { request, caller, reply }).await {
         Ok(torrent) => tracing::info!("{shown}: added {}", torrent.name),
         Err(error) if error.error == ErrorCode::Exists => tracing::info!("{shown}: {error}"),

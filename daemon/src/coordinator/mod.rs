@@ -66,6 +66,13 @@ pub enum Notice {
         /// Who named them.
         source: Source,
     },
+    /// A tracker has answered; said by whoever asks trackers.
+    Announced {
+        /// The torrent.
+        info_hash: InfoHash,
+        /// How long until it is asked again.
+        next_in: Duration,
+    },
     /// The trackers should name more peers of this torrent.
     NeedPeers(InfoHash),
     /// The raw `info` dictionary of a torrent, to be answered with [`Instruction::Begin`].

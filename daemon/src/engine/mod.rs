@@ -1,6 +1,7 @@
 //! What can be asked of a running server: torrents come, change and go. Commands and the catalog have one, and may clone
 //! it; it never blocks, so that it can be used from async code.
 
+mod gauge;
 mod server;
 
 use std::net::SocketAddr;
@@ -23,7 +24,8 @@ use crate::storage::lane::Lanes;
 use crate::storage::write::Writer;
 use crate::storage::{Leave, Registry, Torrent};
 
-pub use server::{Notices, Server, ServerError};
+pub use gauge::Gauge;
+pub use server::{Farewell, Notices, Server, ServerError};
 
 /// How long the last connections of a torrent, and a write that is under way, may take to end before its removal goes on
 /// without them.
@@ -79,6 +81,11 @@ impl Engine {
     /// [`Notice::Wanted`]: crate::coordinator::Notice::Wanted
     pub fn know(&self, info_hashes: impl IntoIterator<Item = InfoHash>) {
         self.registry.add_known(info_hashes);
+    }
+
+    /// Has peers that come for a torrent that is not loaded turned away.
+    pub fn forget(&self, info_hash: InfoHash) {
+        self.registry.remove(info_hash, Leave::Nothing);
     }
 
     /// Adds a torrent whose metadata is here. `priorities` has one for each piece, or is empty.

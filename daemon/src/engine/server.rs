@@ -24,6 +24,7 @@ use crate::sys::heartbeats::Heartbeats;
 use crate::sys::listen::{self, ListenError, Listeners};
 use crate::worker::{self, Shared, Totals, Worker, WorkerError};
 
+use super::gauge::Gauge;
 use super::{Engine, limits};
 
 /// How long the workers may take to stop before they are left to the end of the process.
@@ -44,6 +45,15 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     workers: Vec<Worker>,
     stop: watch::Sender<bool>,
+}
+
+/// What there is to say at the end.
+#[derive(Debug)]
+pub struct Farewell {
+    /// What was done.
+    pub totals: Totals,
+    /// Torrents whose trackers have heard that we go.
+    pub told: Vec<InfoHash>,
 }
 
 /// What the coordinator has to say to whoever started the server.
@@ -98,7 +108,8 @@ impl Server {
             true => Some(Arc::new(start_writer(instruct.clone())?)),
             false => None,
         };
-        let discovery = start_discovery(ours, instruct.clone(), &config.trackers)?;
+        let (notices, to_command) = mpsc::channel(MAX_NOTICES);
+        let discovery = start_discovery(ours, instruct.clone(), notices.clone(), &config.trackers)?;
         let limits = Arc::new(limits(config.limits));
         let (reports, to_coordinator) = mpsc::channel(MAX_REPORTS);
         let (stop, is_stopped) = watch::channel(false);
@@ -119,7 +130,6 @@ impl Server {
             .map(|(number, listeners)| worker::start(number, listeners, shared.clone()))
             .collect();
         let workers = workers?;
-        let (notices, to_command) = mpsc::channel(MAX_NOTICES);
         let parts = Parts {
             our_id: ours.peer_id,
             reports: to_coordinator,
@@ -151,6 +161,12 @@ impl Server {
         self.workers.iter().map(|worker| worker.counters.totals()).sum()
     }
 
+    /// Where to read what has been done so far, for as long as anybody wants to.
+    pub fn gauge(&self) -> Gauge {
+        let workers = self.workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
+        Gauge::new(self.addresses.clone(), workers, self.engine.clone())
+    }
+
     /// Has the threads watched that never wait for a disk or a peer: one that stands still is a mistake of ours.
     pub fn watch_over(&self, heartbeats: &mut Heartbeats, now: Instant) {
         for (number, worker) in self.workers.iter().enumerate() {
@@ -168,14 +184,14 @@ impl Server {
 
     /// Ends all connections, writes what is whole, tells trackers that we go, and tells what was done. Returns in
     /// bounded time, whatever a peer, a disk or a tracker does.
-    pub fn stop(self) -> Totals {
+    pub fn stop(self) -> Farewell {
         let Self { engine, coordinator, discovery, workers, stop, .. } = self;
         stop.send_replace(true);
         let deadline = Instant::now() + STOP_TIMEOUT;
         let counters: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.counters)).collect();
         std::thread::scope(|scope| {
             // Trackers take their time, and need nothing of the others.
-            scope.spawn(move || discovery.stop(STOPPED_TIMEOUT));
+            let farewell = scope.spawn(move || discovery.stop(STOPPED_TIMEOUT));
             for worker in workers {
                 while !worker.thread.is_finished() && Instant::now() < deadline {
                     std::thread::sleep(Duration::from_millis(2));
@@ -187,8 +203,9 @@ impl Server {
             // In this order: what workers have received is written, and what was written counts.
             engine.writer.inspect(|writer| writer.stop());
             coordinator.stop(COORDINATOR_TIMEOUT);
-        });
-        counters.iter().map(|counters| counters.totals()).sum()
+            let told = farewell.join().unwrap_or_default();
+            Farewell { totals: counters.iter().map(|counters| counters.totals()).sum(), told }
+        })
     }
 }
 
@@ -205,9 +222,15 @@ fn start_writer(instruct: mpsc::Sender<Instruction>) -> Result<Writer, ServerErr
 fn start_discovery(
     ours: Identity,
     instruct: mpsc::Sender<Instruction>,
+    notices: mpsc::Sender<Notice>,
     chosen: &TrackerTable,
 ) -> Result<Discovery, ServerError> {
     let found = move |info_hash, found: FoundPeers| {
+        // One that is missed costs an announce after the next start.
+        let _ = notices.try_send(Notice::Announced { info_hash, next_in: found.next_in });
+        if found.peers.is_empty() {
+            return;
+        }
         let instruction = Instruction::Found { info_hash, addresses: found.peers, source: Source::Tracker };
         if let Err(TrySendError::Full(_)) = instruct.try_send(instruction) {
             tracing::debug!(%info_hash, "peers of a tracker are left out: the coordinator is behind");

@@ -274,7 +274,9 @@ impl Session {
             }
             Notice::NeedPeers(info_hash) => running.server.engine().trackers().want_peers(*info_hash),
             // Known by then: all pieces were told to be verified before.
-            Notice::Complete(_) | Notice::Metadata(..) | Notice::Wanted(_) | Notice::Found { .. } => {}
+            Notice::Complete(_) | Notice::Metadata(..) => {}
+            // Of torrents that are not loaded, and for those who have many.
+            Notice::Wanted(_) | Notice::Found { .. } | Notice::Announced { .. } => {}
         }
     }
 

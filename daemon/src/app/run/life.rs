@@ -1,0 +1,145 @@
+//! The life of the daemon, between its start and its end: signals, reloads, signs of life for the service manager.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use protocol::control::State;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::RunArgs;
+use crate::config::RunConfig;
+use crate::sys::heartbeats::Heartbeats;
+use crate::sys::notify::Notifier;
+
+use super::super::Failure;
+use super::super::log::Log;
+use super::{Daemon, configure, settings};
+
+/// How often the status line of the service manager is renewed, and threads that have ended are looked for.
+const STATUS_INTERVAL: Duration = Duration::from_secs(30);
+/// How much longer than usual the end may take.
+const STOP_EXTENSION: Duration = Duration::from_secs(30);
+
+/// What the daemon listens to while it lives.
+pub(super) struct Life {
+    args: RunArgs,
+    config: RunConfig,
+    notifier: Notifier,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+/// Why it ends.
+enum End {
+    /// It was told to.
+    Told(&'static str),
+    /// Something that it cannot do without has ended: our own mistake.
+    Lost(&'static str),
+}
+
+impl Life {
+    pub(super) fn new(args: &RunArgs, config: RunConfig, notifier: Notifier) -> Result<Self, Failure> {
+        Ok(Self {
+            args: args.clone(),
+            config,
+            notifier,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    pub(super) fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    /// Lives until it is told to end, and ends everything.
+    pub(super) async fn live(mut self, mut daemon: Daemon, log: &Log) -> Result<ExitCode, Failure> {
+        self.notifier.ready(&status(&daemon));
+        tracing::info!("serving; the control socket is {}", self.config.control_socket.display());
+        let end = self.listen(&mut daemon, log).await;
+        match end {
+            End::Told(by) => tracing::info!("stopping: {by}"),
+            End::Lost(what) => tracing::error!("stopping: {what} has ended on its own"),
+        }
+        self.notifier.stopping("Taking leave of trackers, writing the state");
+        self.notifier.extend_timeout(STOP_EXTENSION);
+        // Bounded: each part has its time.
+        daemon.stop();
+        match end {
+            End::Told(_) => Ok(ExitCode::SUCCESS),
+            End::Lost(what) => Err(format!("{what} has ended on its own").into()),
+        }
+    }
+
+    async fn listen(&mut self, daemon: &mut Daemon, log: &Log) -> End {
+        let mut looks = tokio::time::interval(STATUS_INTERVAL);
+        let watchdog = self.notifier.watchdog().map(Heartbeats::interval);
+        let mut signs = tokio::time::interval(watchdog.unwrap_or(STATUS_INTERVAL));
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return End::Told("interrupted"),
+                _ = self.terminate.recv() => return End::Told("terminated"),
+                Some(()) = daemon.shutdown.recv() => return End::Told("a client asked for it"),
+                _ = self.hangup.recv() => self.reload(daemon, log),
+                _ = signs.tick(), if watchdog.is_some() => self.show_life(daemon),
+                _ = looks.tick() => {
+                    if daemon.catalog.is_lost() {
+                        return End::Lost("the catalog");
+                    }
+                    self.notifier.status(&status(daemon));
+                }
+            }
+        }
+    }
+
+    /// Tells the service manager that we live, if all threads do.
+    fn show_life(&self, daemon: &mut Daemon) {
+        let Some(heartbeats) = &mut daemon.heartbeats else { return };
+        let stalled = heartbeats.stalled(Instant::now());
+        match stalled.is_empty() {
+            true => self.notifier.alive(),
+            false => tracing::error!("standing still: {}", stalled.join(", ")),
+        }
+    }
+
+    /// Reads the configuration anew, and takes over what can be changed while btd runs.
+    fn reload(&mut self, daemon: &Daemon, log: &Log) {
+        self.notifier.reloading();
+        let reload = configure(&self.args).and_then(|new| Ok(self.config.reload(&new)?));
+        match reload {
+            Ok(reload) => {
+                if !reload.needs_restart.is_empty() {
+                    tracing::warn!("takes a restart to change: {}", reload.needs_restart.join(", "));
+                }
+                let changed = match &reload.changed[..] {
+                    [] => "nothing".to_owned(),
+                    keys => keys.join(", "),
+                };
+                tracing::info!("reloaded: {changed} changed");
+                self.config = reload.config;
+                log.set_level(self.config.log.level);
+                daemon.catalog.reload(settings::catalog(&self.config));
+            }
+            Err(failure) => tracing::error!("the configuration stays as it is: {failure}"),
+        }
+        self.notifier.ready(&status(daemon));
+    }
+}
+
+/// How the daemon stands, in one line.
+fn status(daemon: &Daemon) -> String {
+    let counts = daemon.board.counts();
+    let shown = [State::Downloading, State::Seeding, State::Checking, State::Error];
+    let parts: Vec<String> = shown
+        .into_iter()
+        .map(|state| (state, counts.of(state)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    match parts.is_empty() {
+        true => format!("{} torrents", counts.total()),
+        false => format!("{} torrents: {}", counts.total(), parts.join(", ")),
+    }
+}
