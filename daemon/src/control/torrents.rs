@@ -134,7 +134,7 @@ pub(super) async fn pieces(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Js
     get, path = "/v1/torrents/{id}/metainfo", tag = "torrents",
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
     responses(
-        (status = 200, description = "The file.", body = [u8], content_type = "application/x-bittorrent"),
+        (status = 200, description = "The file.", body = String, content_type = "application/x-bittorrent"),
         (status = "default", description = "A refusal.", body = ErrorReply),
     ),
 )]
