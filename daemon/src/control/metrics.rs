@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(few.len(), MAX_HOSTS + 1);
         assert!(few.iter().any(|it| *it == trackers[MAX_HOSTS + 2]));
         let others = few.last().unwrap();
-        let expected = (OTHER_HOSTS, 0 + 1 + 2, 3, true);
+        let expected = (OTHER_HOSTS, 1 + 2, 3, true);
         assert_eq!((others.host.as_str(), others.announces, others.failures, others.is_working), expected);
     }
 }

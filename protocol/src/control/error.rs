@@ -12,7 +12,7 @@ pub enum ErrorCode {
     BadRequest,
     /// The caller may not do that, or not with that path. HTTP 403.
     Forbidden,
-    /// There is no such torrent, path or method. HTTP 404.
+    /// There is no such torrent, path or method. HTTP 404, for a method 405.
     NotFound,
     /// An ID fits more than one torrent. HTTP 409.
     Ambiguous,
