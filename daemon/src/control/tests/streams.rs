@@ -2,6 +2,7 @@
 
 use protocol::control::{CreateEvent, ErrorCode, Event, EventKind};
 use serde_json::json;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::*;
 
@@ -141,19 +142,29 @@ async fn a_torrent_that_cannot_be_begun_is_refused_as_anything_is() {
     assert_eq!((answer.status, answer.refusal().error), (403, ErrorCode::Forbidden));
 }
 
-#[tokio::test]
-async fn whoever_goes_while_a_torrent_is_made_has_it_ended() {
-    let (requests, mut receiver) = Requests::channel();
-    let daemon = Daemon::serve(requests, |_| {});
-    let asking = daemon.ask(&Method::POST, "/v1/create", r#"{"path": "/payload"}"#);
-    let mut asking = Box::pin(asking);
-    let events = tokio::select! {
-        _ = asking.as_mut() => panic!("nobody has answered"),
+/// Asks for a torrent to be made, and gives what the catalog is to tell its progress to.
+async fn begin<A>(asking: impl Future<Output = A>, receiver: &mut Receiver<Asked>) -> Sender<CreateEvent> {
+    tokio::select! {
+        _ = asking => panic!("nobody has answered"),
         request = receiver.recv() => match request {
             Some(Asked::Create { events, .. }) => events,
             other => panic!("{other:?}"),
         },
-    };
+    }
+}
+
+#[tokio::test]
+async fn whoever_goes_while_a_torrent_is_made_has_it_ended() {
+    let (requests, mut receiver) = Requests::channel();
+    let daemon = Daemon::serve(requests, |_| {});
+    let ask = || Box::pin(daemon.open(&Method::POST, "/v1/create", r#"{"path": "/payload"}"#));
+    let mut asking = ask();
+    let before_progress = begin(asking.as_mut(), &mut receiver).await;
     drop(asking);
+    timeout(PATIENCE, before_progress.closed()).await.expect("the catalog hears of it");
+    let mut asking = ask();
+    let events = begin(asking.as_mut(), &mut receiver).await;
+    events.send(CreateEvent::Progress { done: 1, total: 2 }).await.unwrap();
+    drop(asking.await);
     timeout(PATIENCE, events.closed()).await.expect("the catalog hears of it");
 }
