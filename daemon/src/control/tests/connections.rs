@@ -108,8 +108,12 @@ async fn a_reply_that_is_on_its_way_is_waited_for() {
         Answer::of(send(&mut client, &Method::POST, "/v1/shutdown", "").await).await.status
     });
     let Some(Asked::Shutdown(reply)) = receiver.recv().await else { panic!("something else was asked") };
-    // The daemon stops before the catalog has answered.
+    // The daemon stops before the catalog has answered: the socket goes first.
+    let socket = daemon.socket();
     let stopping = tokio::task::spawn_blocking(move || daemon.stop());
+    while socket.exists() {
+        tokio::task::yield_now().await;
+    }
     reply.send(Ok(())).unwrap();
     assert_eq!(asking.await.unwrap(), 204);
     stopping.await.unwrap();
