@@ -64,7 +64,9 @@ impl Runner {
         let mut command = Command::new(program);
         command.args(arguments).envs(environment(occasion, &torrent)).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(Stdio::null());
-        SERVICE_VARIABLES.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in SERVICE_VARIABLES {
+            command.env_remove(name);
+        }
         let (running, program) = (Arc::clone(&self.running), program.clone());
         tokio::spawn(async move {
             let _turn = running.acquire().await;
