@@ -4,10 +4,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use protocol::control::{ErrorCode, ErrorReply};
-use protocol::meta::Info;
 use protocol::piece_set::PieceSet;
 use protocol::swarm::picker::Priority;
 use tokio::sync::Semaphore;
@@ -17,14 +15,13 @@ use crate::bus::TorrentId;
 use crate::engine::{Member, ServerError, Unloaded};
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
-use crate::storage::load::{self, LoadError};
+use crate::storage::load::LoadError;
 use crate::storage::relocate::{RelocateError, Relocated};
-use crate::storage::state::{FileRecord, OnDisk, Saved};
+use crate::storage::state::FileRecord;
 use crate::storage::write::Durable;
-use crate::storage::write::place::Placing;
 
 use super::adding::Arrived;
-use super::entry::{Chore, Watch};
+use super::entry::Chore;
 
 /// Chores of one folder that are done at a time.
 const MAX_OF_FOLDER: usize = 4;
@@ -63,6 +60,8 @@ pub(super) struct Ready {
     pub(super) synced: PieceSet,
     /// How its files look, by number: what is remembered of them is true for these.
     pub(super) files: Vec<(u32, FileRecord)>,
+    /// Whether its pieces were hashed, and not only taken for whole.
+    pub(super) is_proven: bool,
 }
 
 /// What is kept of a torrent whose swarm begins.
@@ -132,6 +131,13 @@ impl Desks {
     }
 }
 
+/// Does `work` on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ChoreError> + Send + 'static,
+) -> Result<T, ChoreError> {
+    spawn_blocking(work).await.unwrap_or(Err(ChoreError::Panicked))
+}
+
 /// Does `work` on a thread that may wait, when `desk` has room.
 pub(super) fn spawn<T: Send + 'static>(
     tasks: &mut JoinSet<Done>,
@@ -141,86 +147,6 @@ pub(super) fn spawn<T: Send + 'static>(
 ) {
     tasks.spawn(async move {
         let _turn = desk.acquire_owned().await;
-        done(spawn_blocking(work).await.unwrap_or(Err(ChoreError::Panicked)))
+        done(blocking(work).await)
     });
-}
-
-/// A torrent whose payload is to be looked at.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) info: Arc<Info>,
-    pub(super) dir: PathBuf,
-    pub(super) saved: Saved,
-    pub(super) chore: Chore,
-    /// Files of the right size are taken for whole.
-    pub(super) is_check_skipped: bool,
-    /// It was all there before: that it is not any more is an error.
-    pub(super) must_be_whole: bool,
-    /// Which files are wanted, and how they are made, where what is missing is to be fetched.
-    pub(super) download: Option<(Vec<bool>, Placing)>,
-    pub(super) watch: Arc<Watch>,
-}
-
-impl Job {
-    /// Looks at the files, hashes what is not known, and makes files where something is to be fetched.
-    pub(super) fn run(self) -> Result<Ready, ChoreError> {
-        let mut loaded = load::seed(Arc::clone(&self.info), &self.dir, &self.saved);
-        if self.chore == Chore::Verify {
-            loaded.distrust();
-        }
-        let is_skipped = self.is_check_skipped && self.chore != Chore::Verify;
-        if self.must_be_whole {
-            // Before anything is read: sizes tell much.
-            loaded = loaded.require_complete()?;
-        }
-        if !is_skipped {
-            loaded = self.check(loaded)?;
-        }
-        if self.must_be_whole && !is_skipped {
-            loaded = loaded.require_complete()?;
-        }
-        let is_whole = loaded.have().is_complete();
-        if let Some((wanted, placing)) = self.download.as_ref().filter(|_| !is_whole && !is_skipped) {
-            let found = remembered(&loaded);
-            let made = load::download(Arc::clone(&self.info), &self.dir, &found, wanted, placing)?;
-            let loaded = self.check(made)?;
-            return Ok(finish(loaded, false));
-        }
-        Ok(finish(loaded, is_skipped))
-    }
-
-    /// Hashes what is not known.
-    fn check(&self, mut loaded: load::Loaded) -> Result<load::Loaded, ChoreError> {
-        let bytes = loaded.bytes_to_check();
-        if bytes > 0 {
-            self.watch.total.fetch_add(bytes, Ordering::Relaxed);
-            loaded.check(&self.watch.task).map_err(|_| ChoreError::Cancelled)?;
-        }
-        Ok(loaded)
-    }
-}
-
-/// What was found, as if it had been remembered.
-fn remembered(loaded: &load::Loaded) -> Saved {
-    Saved {
-        have: loaded.have().to_wire(),
-        synced: loaded.synced().to_wire(),
-        is_same_boot: true,
-        files: records(loaded).into_iter().collect(),
-        ..Saved::default()
-    }
-}
-
-fn records(loaded: &load::Loaded) -> Vec<(u32, FileRecord)> {
-    let record = |(number, on_disk): (u32, &OnDisk)| match on_disk {
-        OnDisk::File(record) => Some((number, *record)),
-        OnDisk::Missing | OnDisk::Padding => None,
-    };
-    (0..).zip(loaded.on_disk()).filter_map(record).collect()
-}
-
-fn finish(loaded: load::Loaded, is_skipped: bool) -> Ready {
-    let (files, synced) = (records(&loaded), loaded.synced().clone());
-    let torrent = if is_skipped { loaded.into_unproven_torrent() } else { loaded.into_torrent() };
-    Ready { torrent: Arc::new(torrent), synced, files }
 }

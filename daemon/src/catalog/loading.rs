@@ -15,8 +15,9 @@ use crate::storage::keeper::Keeper;
 use crate::storage::selection;
 
 use super::actor::Actor;
-use super::chores::{self, ChoreError, Done, Job, NewSwarm, Ready};
+use super::chores::{ChoreError, Done, NewSwarm, Ready};
 use super::entry::{Busy, Chore, Loaded, Pulse, Stage, Watch};
+use super::job::Job;
 
 /// How long what was noted may take to be written, before a torrent is looked at anew.
 const NOTES_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,9 +64,8 @@ impl Actor {
     }
 
     fn spawn_job(&mut self, job: Job, done: impl FnOnce(Result<Ready, ChoreError>) -> Done + Send + 'static) {
-        let reads_much = matches!(job.chore, Chore::Look | Chore::Verify) && !job.is_check_skipped;
-        let desk = if reads_much { self.desks.of_hashing() } else { self.desks.of_folder(&job.dir) };
-        chores::spawn(&mut self.tasks, desk, move || job.run(), done);
+        let (folder, hashing) = (self.desks.of_folder(&job.dir), self.desks.of_hashing());
+        self.tasks.spawn(async move { done(job.run(folder, hashing).await) });
     }
 
     /// What is to be looked at.
@@ -129,10 +129,10 @@ impl Actor {
         if chore == Chore::Verify {
             entry.wish().is_verification = false;
             entry.marks.is_failed = false;
-            // What was verified is no longer taken on trust.
-            entry.marks.is_check_skipped = false;
             entry.tidy();
         }
+        // What was hashed is no longer taken on trust.
+        entry.marks.is_check_skipped &= !ready.is_proven;
         let priorities = match self.priorities(id, &ready.torrent) {
             Ok(priorities) => priorities,
             Err(error) => return self.fail(id, error),

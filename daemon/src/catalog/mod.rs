@@ -14,6 +14,7 @@ mod filing;
 mod goals;
 mod hooks;
 mod interned;
+mod job;
 mod loading;
 mod offering;
 mod queue;
