@@ -72,6 +72,15 @@ fn a_table_shows_rows_and_no_commands() {
 }
 
 #[test]
+fn of_all_torrents_those_that_refuse_are_told() {
+    let refused = json!([{"error": "conflict", "message": "no metadata yet", "info_hash": HASH}]);
+    let daemon = Daemon::start(move |_| Reply::Json(json!({"torrents": [HASH], "refused": refused})));
+    let said = daemon.btctl(&["verify", "all"]);
+    assert_eq!((said.code, said.stderr.trim_end()), (1, "btctl: no metadata yet"), "{said:?}");
+    assert!(said.stdout.contains(HASH), "{said:?}");
+}
+
+#[test]
 fn exit_codes_tell_failures_apart() {
     for (code, exit) in [
         (ErrorCode::NotFound, 4),

@@ -1,6 +1,6 @@
 //! Torrents that come, change and go while the server runs: real sockets, real files, a real ring.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod peer;
 

@@ -119,7 +119,12 @@ pub(super) async fn perform(
     let mut done = ActionReply::default();
     for id in ids {
         let result = action.of(client, id).await.map_err(Failure::from);
-        done.torrents.extend(refusals.note(result)?.unwrap_or_default().torrents);
+        let ActionReply { torrents, refused } = refusals.note(result)?.unwrap_or_default();
+        for reply in &refused {
+            refusals.note::<()>(Err(ClientError::Refused(reply.clone()).into()))?;
+        }
+        done.torrents.extend(torrents);
+        done.refused.extend(refused);
     }
     Ok((done, refusals.end().err()))
 }

@@ -242,7 +242,8 @@ mod tests {
     fn a_limit_that_is_lifted_lets_all_go_who_wait_and_a_new_one_counts() {
         let start = Instant::now();
         let throttle = Throttle::new(Some(100_000), start);
-        let mut waiting: Vec<_> = (0..50).map(|_| Box::pin(throttle.take(MAX_TURN as usize))).collect();
+        let mut waiting: Vec<_> =
+            (0..50).map(|_| Box::pin(throttle.take(usize::try_from(MAX_TURN).unwrap()))).collect();
         assert!(!waiting.iter_mut().any(|take| poll(take.as_mut())));
         throttle.set_rate(None, start);
         // Whoever takes in portions comes again for the next.

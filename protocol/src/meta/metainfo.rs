@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_peers_gave_becomes_a_torrent_with_its_trackers() {
-        let info = super::super::tests::SINGLE_FILE;
+        let info = SINGLE_FILE;
         let tiers = [vec!["udp://b/".to_owned(), "http://a/x".to_owned()], vec!["http://c/".to_owned()]];
         let read = Metainfo::parse(&wrap_info(info.as_bytes(), &tiers)).unwrap();
         assert_eq!((&*read.trackers, read.info.raw().as_ref()), (&tiers[..], info.as_bytes()));

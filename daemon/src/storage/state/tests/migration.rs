@@ -64,7 +64,10 @@ fn the_first_version_is_brought_up_to_date() {
     let plain = Saved { name: Some("plain".into()), added_at_s: 900, ..Saved::default() };
     assert_eq!(state.load(&PLAIN).unwrap().unwrap(), plain);
     assert_eq!(state.load(&TRACKED).unwrap().unwrap().trackers, trackers);
-    assert_eq!(state.tracker_sets().unwrap().into_values().collect::<Vec<_>>(), [trackers.clone()]);
+    assert_eq!(
+        state.tracker_sets().unwrap().into_values().collect::<Vec<_>>(),
+        std::slice::from_ref(&trackers)
+    );
     assert_eq!(ids(&mut state), [3, 5, 9]);
     // A set that is asked for again is the one that was migrated.
     state.add(&PLAIN, None, &trackers).unwrap();
