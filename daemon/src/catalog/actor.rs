@@ -28,6 +28,8 @@ use super::{Instruction, Parts, Settings};
 
 /// How often torrents that are doing something are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often all are: whether they have been seeded long enough; and what has gathered is written down.
+const ROUND_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The catalog, on its thread.
 pub(super) struct Actor {
@@ -48,7 +50,6 @@ pub(super) struct Actor {
     pub(super) desks: Desks,
     pub(super) hooks: Runner,
     pub(super) synced_at: Instant,
-    pub(super) seed_times_at: Instant,
     /// Told when a client wants the daemon to end.
     pub(super) on_shutdown: mpsc::Sender<()>,
     /// Shows that the thread moves.
@@ -84,7 +85,6 @@ impl Actor {
             desks: Desks::default(),
             hooks: Runner::new(),
             synced_at: Instant::now(),
-            seed_times_at: Instant::now(),
             on_shutdown,
             pulse,
             requests,
@@ -104,10 +104,11 @@ impl Actor {
     ) -> Self {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = tokio::time::interval(ROUND_INTERVAL);
+        rounds.reset();
         let mut beats = tokio::time::interval(BEAT_INTERVAL);
         loop {
             self.pulse.beat();
-            let is_lively = !self.lively.is_empty() || self.has_seed_times() || !self.announces.is_empty();
             tokio::select! {
                 instruction = instructions.recv() => match instruction {
                     Some(Instruction::Reload(settings)) => self.reload(*settings),
@@ -120,7 +121,8 @@ impl Actor {
                 },
                 Some(request) = requests.recv() => self.request(request),
                 _ = beats.tick() => {}
-                _ = ticks.tick(), if is_lively => self.tick(Instant::now()),
+                _ = ticks.tick(), if !self.lively.is_empty() => self.tick(Instant::now()),
+                _ = rounds.tick() => self.go_round(),
             }
         }
     }

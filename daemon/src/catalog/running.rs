@@ -23,8 +23,6 @@ use super::hooks::Occasion;
 const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How often what was written is brought to the disk: what a machine that loses power may have to hash again.
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
-/// How often it is looked whether torrents have been seeded long enough, and announces are written down.
-const SEED_TIME_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Actor {
     /// Looks after the torrents that are doing something.
@@ -44,12 +42,13 @@ impl Actor {
             self.synced_at = now;
             self.sync();
         }
-        if now.saturating_duration_since(self.seed_times_at) >= SEED_TIME_INTERVAL {
-            self.seed_times_at = now;
-            self.check_seed_times();
-            self.write_announces();
-            self.write_counters();
-        }
+    }
+
+    /// Looks at all torrents, and writes down what has gathered.
+    pub(super) fn go_round(&mut self) {
+        self.check_seed_times();
+        self.write_announces();
+        self.write_counters();
     }
 
     fn show_checking(&mut self, id: TorrentId, part: f32) {
@@ -297,7 +296,7 @@ impl Actor {
     }
 
     /// Whether time alone may bring a torrent to its goal.
-    pub(super) fn has_seed_times(&self) -> bool {
+    fn has_seed_times(&self) -> bool {
         self.settings.goals.seed_time.is_some()
             || self
                 .entries

@@ -116,7 +116,9 @@ impl Actor {
     /// Trackers have forgotten these torrents: they are to hear of them as soon as btd runs again.
     fn forget_announces(&mut self, told: Vec<InfoHash>) {
         let ids: Vec<TorrentId> = told.iter().filter_map(|info_hash| self.board.id_of(info_hash)).collect();
-        self.announces.retain(|id, _| !ids.contains(id));
+        for id in &ids {
+            self.announces.remove(id);
+        }
         let change = Change { next_announce_s: Some(None), ..Change::default() };
         let changes: Vec<(i64, Change)> = ids.into_iter().map(|id| (id.0, change.clone())).collect();
         self.write_all(&changes);
