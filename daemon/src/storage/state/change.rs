@@ -226,11 +226,15 @@ fn choose<T: serde::Serialize>(
     column: &'static str,
     list: &[T],
 ) -> rusqlite::Result<()> {
-    let list = (!list.is_empty()).then_some(Json(list));
+    if list.is_empty() {
+        // Most torrents have no row here.
+        let clear = format!("UPDATE choice SET {column} = NULL WHERE torrent = ?1");
+        return connection.prepare_cached(&clear)?.execute([id]).map(drop);
+    }
     let write = format!(
         "INSERT INTO choice (torrent, {column}) VALUES (?1, ?2)
         ON CONFLICT (torrent) DO UPDATE SET {column} = excluded.{column}"
     );
-    connection.prepare_cached(&write)?.execute((id, list))?;
+    connection.prepare_cached(&write)?.execute((id, Json(list)))?;
     Ok(())
 }
