@@ -1,9 +1,11 @@
 //! Lists: which rows, and what has changed.
 
+use std::ops::Bound;
+
 use protocol::control::{DEFAULT_PAGE, ErrorCode, ErrorReply, ListQuery, ListReply, MAX_PAGE};
 
-use super::page::Page;
-use super::{Board, Row, Rows};
+use super::page::{Page, read_place};
+use super::{Board, Row, Rows, TorrentId};
 
 impl Board {
     /// The rows that `query` asks for.
@@ -86,15 +88,34 @@ impl Rows {
 
     /// A page of all that match.
     fn page(&self, query: &ListQuery, limit: usize) -> Result<ListReply, ErrorReply> {
-        let matching =
-            self.rows.iter().filter(|(_, it)| matches(query, &it.row)).map(|(id, it)| (*id, &it.row));
-        let page = Page::take(matching, query.sort, query.after.as_deref(), limit)?;
+        let after = query.after.as_deref().map(|text| read_place(text, query.sort)).transpose()?;
+        let is_filtered = query.state.is_some() || query.label.is_some() || query.tracker.is_some();
+        let total =
+            if is_filtered { self.matching(query, Bound::Unbounded).count() } else { self.rows.len() };
+        let page = match query.sort {
+            Some(_) => Page::take(self.matching(query, Bound::Unbounded), query.sort, after.as_ref(), limit),
+            // Rows lie in this order: those of other pages are not looked at.
+            None => {
+                let begin = after.map_or(Bound::Unbounded, |(_, id)| Bound::Excluded(id));
+                Page::take(self.matching(query, begin).take(limit + 1), None, None, limit)
+            }
+        };
         Ok(ListReply {
             revision: self.revision,
-            total: page.total,
+            total: total as u64,
             torrents: page.rows.into_iter().map(Row::to_torrent).collect(),
             next: page.next,
             ..ListReply::default()
         })
+    }
+
+    /// Those that match, in the order of their addition.
+    fn matching(
+        &self,
+        query: &ListQuery,
+        begin: Bound<TorrentId>,
+    ) -> impl Iterator<Item = (TorrentId, &Row)> {
+        let rows = self.rows.range((begin, Bound::Unbounded)).map(|(id, it)| (*id, &it.row));
+        rows.filter(|(_, row)| matches(query, row))
     }
 }

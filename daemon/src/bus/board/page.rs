@@ -10,15 +10,13 @@ use super::{Row, TorrentId};
 #[derive(Debug)]
 pub(super) struct Page<'a> {
     pub(super) rows: Vec<&'a Row>,
-    /// Of all pages.
-    pub(super) total: u64,
     /// What names the place after the last row, if there are more.
     pub(super) next: Option<String>,
 }
 
 /// What a row is sorted by. Of two with the same the one that was added first comes first, whatever the direction.
 #[derive(Debug, Clone, PartialEq)]
-enum Key {
+pub(super) enum Key {
     Number(u64),
     Part(f64),
     Text(String),
@@ -77,7 +75,7 @@ impl Key {
 }
 
 /// A place in a list.
-type Place = (Option<Key>, TorrentId);
+pub(super) type Place = (Option<Key>, TorrentId);
 
 fn compare(one: &Place, two: &Place, is_descending: bool) -> Ordering {
     let keys = match (&one.0, &two.0) {
@@ -89,21 +87,18 @@ fn compare(one: &Place, two: &Place, is_descending: bool) -> Ordering {
 }
 
 impl<'a> Page<'a> {
-    /// The first `limit` of `rows` after the place that `after` names, sorted.
+    /// The first `limit` of `rows` after the place `after`, sorted.
     pub(super) fn take(
         rows: impl Iterator<Item = (TorrentId, &'a Row)>,
         sort: Option<Sort>,
-        after: Option<&str>,
+        after: Option<&Place>,
         limit: usize,
-    ) -> Result<Self, ErrorReply> {
-        let after = after.map(|text| read_place(text, sort)).transpose()?;
+    ) -> Self {
         let is_descending = sort.is_some_and(|sort| sort.is_descending);
-        let mut total = 0;
         let mut candidates: Vec<(Place, &Row)> = rows
-            .inspect(|_| total += 1)
             .map(|(id, row)| ((sort.map(|sort| Key::of(row, sort.key)), id), row))
             .filter(|(place, _)| {
-                after.as_ref().is_none_or(|after| compare(place, after, is_descending) == Ordering::Greater)
+                after.is_none_or(|after| compare(place, after, is_descending) == Ordering::Greater)
             })
             .collect();
         if sort.is_some() {
@@ -115,11 +110,12 @@ impl<'a> Page<'a> {
             .last()
             .filter(|_| has_more)
             .map(|((key, id), _)| format!("{}:{}", id.0, key.as_ref().map(Key::write).unwrap_or_default()));
-        Ok(Self { rows: candidates.into_iter().map(|(_, row)| row).collect(), total, next })
+        Self { rows: candidates.into_iter().map(|(_, row)| row).collect(), next }
     }
 }
 
-fn read_place(text: &str, sort: Option<Sort>) -> Result<Place, ErrorReply> {
+/// The place that the `next` of a page names.
+pub(super) fn read_place(text: &str, sort: Option<Sort>) -> Result<Place, ErrorReply> {
     let read = || {
         let (id, key) = text.split_once(':')?;
         let id = TorrentId(id.parse().ok()?);
