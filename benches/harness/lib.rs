@@ -2,7 +2,8 @@
 //!
 //! `upload` starts one seeder after the other on one core, and `load` asks it for blocks from another core.
 //! `download` starts one leecher after the other on one core, and `reference` serves it from another core. The CPU
-//! time that the kernel charged to the program under test is the result. Nothing here is linked into btd, and but
+//! time that the kernel charged to the program under test is the result. `scale` loads a daemon with many torrents,
+//! and measures what it takes to start it, to list them, and to leave it alone. Nothing here is linked into btd, and but
 //! for the arithmetic of pieces nothing here is taken from it, so that a bug cannot hide on both sides.
 
 pub mod contender;
@@ -14,6 +15,7 @@ pub mod payload;
 pub mod places;
 pub mod process;
 pub mod reference;
+pub mod scale;
 pub mod server;
 pub mod size;
 pub mod spread;

@@ -1,0 +1,113 @@
+//! A daemon under test: started on its core, ready when it tells the service manager so, ended in order.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::server::last_words;
+
+/// How long a daemon may take to be ready, or to end.
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL_PERIOD: Duration = Duration::from_millis(2);
+
+/// A running daemon. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    child: Child,
+    pid: i32,
+}
+
+impl Daemon {
+    /// Starts `command` on `core`, and waits until it is ready; returns how long that took. What it says on stderr goes
+    /// to `log`, and the notify socket lies beside it.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or takes too long.
+    pub(super) fn start(mut command: Command, core: usize, log: &Path) -> io::Result<(Self, Duration)> {
+        let path = log.with_extension("notify");
+        let _ = fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
+        command.env("NOTIFY_SOCKET", &path);
+        let begin = Instant::now();
+        let child = crate::cores::spawn_on(core, &mut command)?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let mut daemon = Self { child, pid };
+        await_ready(&socket, &mut daemon.child, begin)
+            .map_err(|error| io::Error::other(format!("{error}; {}", last_words(log))))?;
+        Ok((daemon, begin.elapsed()))
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Asks it to end, and waits for that; returns how long it took.
+    ///
+    /// # Errors
+    /// When it fails, or takes too long.
+    pub(super) fn stop(mut self) -> io::Result<Duration> {
+        let begin = Instant::now();
+        kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
+        while begin.elapsed() < PATIENCE {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(begin.elapsed()),
+                Some(status) => return Err(io::Error::other(format!("it ended with {status}"))),
+                None => thread::sleep(POLL_PERIOD),
+            }
+        }
+        Err(io::Error::other("it does not end"))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn await_ready(socket: &UnixDatagram, child: &mut Child, begin: Instant) -> io::Result<()> {
+    let mut message = [0; 4096];
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    while begin.elapsed() < PATIENCE {
+        match socket.recv(&mut message) {
+            Ok(length) if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") => {
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(status) = child.try_wait()? {
+                    return Err(io::Error::other(format!("it ended with {status}")));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("it did not become ready"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str) -> io::Result<(Daemon, Duration)> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Daemon::start(command, 0, &folder.path().join("log"))
+    }
+
+    #[test]
+    fn a_daemon_that_ends_before_it_is_ready_is_quoted() {
+        let error = start("echo no luck >&2; exit 3").unwrap_err().to_string();
+        assert!(error.contains("exit status: 3") && error.contains("no luck"), "{error}");
+    }
+}
