@@ -1,4 +1,4 @@
-//! What the daemon has done so far, in plain numbers: filled by `app`, which knows all rooms; shown by the control API.
+//! What the daemon has done so far, in plain numbers: filled by `engine`, which knows all rooms that count; shown by the control API.
 //!
 //! Counts are since the start of the process, and only ever grow.
 
@@ -11,15 +11,16 @@ pub struct Figures {
     pub listen: Vec<SocketAddr>,
     /// Each worker, in their order.
     pub workers: Vec<WorkerFigures>,
-    /// Payload bytes that peers gave.
+    /// Payload bytes that peers gave and that were new.
     pub downloaded: u64,
-    /// Payload bytes that came twice, or were in pieces that failed their hash.
+    /// Payload bytes that were not wanted any more, or were in pieces that failed their hash.
     pub wasted: u64,
-    /// What went wrong, and how often: a word for each kind, such as `storage`. A few kinds, not one a torrent.
+    /// What went wrong, and how often: a word for each kind, such as `storage`. A few kinds: those of [`super::Fault`], pieces that did
+    /// not match, and announces that failed.
     pub errors: Vec<(&'static str, u64)>,
     /// Hashing and files.
     pub disk: DiskFigures,
-    /// Each host of trackers.
+    /// Each host of trackers; a bounded number, the others together as `*`.
     pub trackers: Vec<TrackerFigures>,
 }
 
@@ -36,16 +37,24 @@ pub struct WorkerFigures {
     pub blocks_sent: u64,
     /// SENDMSG operations that moved bytes.
     pub sends: u64,
+    /// Bytes taken from sockets, with all headers and small messages.
+    pub bytes_received: u64,
+    /// Connections that peers opened and that were let in.
+    pub accepted: u64,
+    /// Connections that peers opened and that were turned away, since there were as many as allowed.
+    pub refused: u64,
+    /// Connections that we began to open.
+    pub dialled: u64,
 }
 
 /// What was done to files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiskFigures {
-    /// Bytes hashed: of downloads, of verification, of new torrents.
+    /// Bytes hashed: of downloads, of verification, of new torrents, of pieces that are first asked for.
     pub bytes_hashed: u64,
     /// Bytes written to payload files.
     pub bytes_written: u64,
-    /// Pieces that matched their hash.
+    /// Pieces that were downloaded and matched their hash.
     pub pieces_verified: u64,
     /// Pieces that did not.
     pub pieces_failed: u64,

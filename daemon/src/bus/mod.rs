@@ -7,6 +7,7 @@
 //! The control API reads the rows of all torrents on the [`Board`], and asks the catalog for the rest by [`Request`]s.
 
 pub mod board;
+mod faults;
 mod figures;
 mod mailbox;
 mod request;
@@ -23,6 +24,7 @@ use protocol::swarm::{Joined, PeerKey};
 use tokio::sync::mpsc;
 
 pub use board::{Board, TorrentId};
+pub use faults::{Fault, Faults};
 pub use figures::{DiskFigures, Figures, TrackerFigures, WorkerFigures};
 pub use mailbox::Mailbox;
 pub use request::{Action, Caller, MAX_PROGRESS, MAX_REQUESTS, Reply, Request, Requests};

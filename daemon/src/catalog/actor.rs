@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::bus::board::now_unix_s;
-use crate::bus::{Board, Request, Requests, TorrentId};
+use crate::bus::{Board, Fault, Request, Requests, TorrentId};
 use crate::engine::{Engine, Notices, Server};
 use crate::storage::state::{Recorder, State};
 use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
@@ -70,6 +70,7 @@ impl Actor {
             parts;
         let queue = Queue::new(settings.max_active);
         let engine = server.engine().clone();
+        let hooks = Runner::new(Arc::clone(engine.faults()));
         let actor = Self {
             engine,
             server: Some(server),
@@ -83,7 +84,7 @@ impl Actor {
             lively: BTreeSet::new(),
             tasks: JoinSet::new(),
             desks: Desks::default(),
-            hooks: Runner::new(),
+            hooks,
             synced_at: Instant::now(),
             on_shutdown,
             pulse,
@@ -214,6 +215,7 @@ impl Actor {
             return;
         }
         entry.marks.is_failed = true;
+        self.engine.faults().count(Fault::Torrent);
         let name = self.board.with(id, |row| row.name.to_string()).unwrap_or_default();
         tracing::error!(info_hash = %entry.info_hash, "{name}: {error}");
         self.remember_error(id, Some(&error));

@@ -29,9 +29,10 @@ impl Actor {
     pub(super) fn create(&mut self, request: CreateRequest, events: mpsc::Sender<CreateEvent>) {
         let (roots, desk) = (self.settings.roots.clone(), self.desks.of_hashing());
         let requests = self.requests.clone();
+        let watch = Arc::new(Watch::hashing(self.engine().lanes().meter()));
         self.tasks.spawn(async move {
             let _turn = desk.acquire_owned().await;
-            let event = match make(&request, roots, &events, &requests).await {
+            let event = match make(&request, roots, watch, &events, &requests).await {
                 Ok(done) => done,
                 Err(error) => CreateEvent::Failed(error),
             };
@@ -45,10 +46,10 @@ impl Actor {
 async fn make(
     request: &CreateRequest,
     roots: Roots,
+    watch: Arc<Watch>,
     events: &mpsc::Sender<CreateEvent>,
     requests: &Requests,
 ) -> Result<CreateEvent, ErrorReply> {
-    let watch = Arc::new(Watch::default());
     let work = {
         let (request, watch) = (request.clone(), Arc::clone(&watch));
         spawn_blocking(move || hash(&request, &roots, &watch))

@@ -14,7 +14,7 @@ use crate::coordinator::Standing;
 use crate::discovery::Stats;
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
-use crate::storage::task::Task;
+use crate::storage::task::{Meter, Task};
 
 use super::goals::OwnGoals;
 
@@ -253,6 +253,11 @@ impl Wish {
 }
 
 impl Watch {
+    /// That of one who hashes.
+    pub(super) fn hashing(meter: &Meter) -> Self {
+        Self { task: Task::with(meter.clone()), ..Self::default() }
+    }
+
     /// From 0 to 1, once it is known how much there is to do.
     #[allow(clippy::cast_precision_loss, reason = "a part of a bar on a screen")]
     pub(super) fn part(&self) -> Option<f32> {

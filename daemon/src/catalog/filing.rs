@@ -8,7 +8,7 @@ use protocol::control::{ErrorCode, ErrorReply, EventKind, State as Shown};
 use protocol::meta::Info;
 use protocol::swarm::picker::Priority;
 
-use crate::bus::{Row, TorrentId, Trackers};
+use crate::bus::{Fault, Row, TorrentId, Trackers};
 use crate::storage::state::{Change, Progress, RawMetainfo, Record, StateError};
 
 use super::actor::Actor;
@@ -58,7 +58,14 @@ impl Actor {
     /// Writes down what has changed of a torrent. A state that cannot be written is told of, and what is in memory
     /// stays true for as long as btd runs.
     pub(super) fn write(&mut self, id: TorrentId, change: &Change) {
-        if let Err(error) = self.state.change(id.0, change) {
+        let written = self.state.change(id.0, change);
+        self.tell_unwritten(written);
+    }
+
+    /// Tells of a state that could not be written.
+    pub(super) fn tell_unwritten<T>(&self, written: Result<T, StateError>) {
+        if let Err(error) = written {
+            self.engine().faults().count(Fault::State);
             tracing::error!("{error}");
         }
     }
@@ -68,7 +75,10 @@ impl Actor {
     /// # Errors
     /// When that cannot be written: nothing is changed then.
     pub(super) fn commit(&mut self, id: TorrentId, change: &Change) -> Result<(), ErrorReply> {
-        self.state.change(id.0, change).map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))
+        self.state.change(id.0, change).map_err(|error| {
+            self.engine.faults().count(Fault::State);
+            ErrorReply::new(ErrorCode::Failed, error.to_string())
+        })
     }
 
     pub(super) fn remember_error(&mut self, id: TorrentId, error: Option<&str>) {
@@ -109,9 +119,8 @@ impl Actor {
             uploaded,
             downloaded,
         };
-        if let Err(error) = self.state.record([&progress]) {
-            tracing::error!("{error}");
-        }
+        let written = self.state.record([&progress]);
+        self.tell_unwritten(written);
         self.write(id, &change);
         self.board.update(id, |row| (row.size, row.have) = (size, size - left));
         left == 0

@@ -9,6 +9,8 @@ use protocol::control::Torrent;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
+use crate::bus::{Fault, Faults};
+
 /// Commands that run at a time; more wait.
 const MAX_RUNNING: usize = 8;
 /// Commands that wait; more are left out, with a word in the log.
@@ -41,13 +43,15 @@ pub struct Hooks {
 pub(super) struct Runner {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    faults: Arc<Faults>,
 }
 
 impl Runner {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(faults: Arc<Faults>) -> Self {
         Self {
             running: Arc::new(Semaphore::new(MAX_RUNNING)),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            faults,
         }
     }
 
@@ -59,6 +63,7 @@ impl Runner {
         };
         let [program, arguments @ ..] = &command[..] else { return };
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            self.faults.count(Fault::Command);
             return tracing::warn!("{program} is not run for {}: too many wait already", torrent.name);
         };
         let mut command = Command::new(program);
@@ -67,22 +72,30 @@ impl Runner {
         for name in SERVICE_VARIABLES {
             command.env_remove(name);
         }
-        let (running, program) = (Arc::clone(&self.running), program.clone());
+        let (running, faults, program) =
+            (Arc::clone(&self.running), Arc::clone(&self.faults), program.clone());
         tokio::spawn(async move {
             let _turn = running.acquire().await;
-            run(command, &program, &torrent.name).await;
+            if !run(command, &program, &torrent.name).await {
+                faults.count(Fault::Command);
+            }
             drop(place);
         });
     }
 }
 
-async fn run(mut command: Command, program: &str, name: &str) {
+/// Runs a command to its end; whether all went well.
+async fn run(mut command: Command, program: &str, name: &str) -> bool {
     match tokio::time::timeout(RUN_TIMEOUT, command.status()).await {
-        Ok(Ok(status)) if status.success() => tracing::debug!("{program} was run for {name}"),
+        Ok(Ok(status)) if status.success() => {
+            tracing::debug!("{program} was run for {name}");
+            return true;
+        }
         Ok(Ok(status)) => tracing::warn!("{program} for {name}: {status}"),
         Ok(Err(error)) => tracing::error!("{program} cannot be run: {error}"),
         Err(_) => tracing::error!("{program} for {name}: killed after {} s", RUN_TIMEOUT.as_secs()),
     }
+    false
 }
 
 /// What a command is told: all variables are there each time, empty where there is nothing to say.

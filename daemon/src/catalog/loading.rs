@@ -102,7 +102,7 @@ impl Actor {
             is_check_skipped,
             must_be_whole,
             download,
-            watch: Arc::new(Watch::default()),
+            watch: Arc::new(Watch::hashing(self.engine().lanes().meter())),
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::control::{EventKind, State as Shown};
 
 use crate::bus::board::now_unix_s;
-use crate::bus::{Live, TorrentId};
+use crate::bus::{Fault, Live, TorrentId};
 use crate::coordinator::Notice;
 use crate::engine::{ServerError, Unloaded};
 use crate::storage::Leave;
@@ -257,6 +257,7 @@ impl Actor {
                 tracing::warn!(%info_hash, "piece {piece} failed its hash: it is fetched again");
             }
             Notice::Banned { info_hash, address, reason } => {
+                self.engine().faults().count(Fault::Peer);
                 tracing::warn!(%info_hash, "peer {address} is banned: it {reason}");
             }
             // Known by then: all pieces were told to be verified before.

@@ -53,7 +53,8 @@ impl Actor {
             task.abort();
         }
         if let Some(path) = &self.settings.watch_dir {
-            let watching = watch_folder::watch(path.clone(), self.requests.clone());
+            let watching =
+                watch_folder::watch(path.clone(), self.requests.clone(), Arc::clone(self.engine().faults()));
             let watching =
                 watching.map_err(|source| CatalogError::WatchFolder { path: path.clone(), source })?;
             self.watch_folder = Some(tokio::spawn(watching).abort_handle());
@@ -139,8 +140,7 @@ impl Actor {
         if changes.is_empty() {
             return;
         }
-        if let Err(error) = self.state.change_all(changes.iter().map(|(id, change)| (*id, change))) {
-            tracing::error!("{error}");
-        }
+        let written = self.state.change_all(changes.iter().map(|(id, change)| (*id, change)));
+        self.tell_unwritten(written);
     }
 }

@@ -5,12 +5,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use inotify::{Inotify, WatchMask};
-use protocol::control::{AddRequest, ErrorCode};
+use protocol::control::{AddRequest, ErrorCode, ErrorReply};
 use tokio_stream::StreamExt;
 
-use crate::bus::{Request, Requests};
+use crate::bus::{Fault, Faults, Request, Requests};
 
 /// What is put at the end of the name of a file that was added.
 const ADDED: &str = "added";
@@ -24,7 +25,11 @@ const EVENTS_LENGTH: usize = 4_096;
 ///
 /// # Errors
 /// When it cannot be made or watched.
-pub(super) fn watch(folder: PathBuf, requests: Requests) -> io::Result<impl Future<Output = ()>> {
+pub(super) fn watch(
+    folder: PathBuf,
+    requests: Requests,
+    faults: Arc<Faults>,
+) -> io::Result<impl Future<Output = ()>> {
     std::fs::create_dir_all(&folder)?;
     let inotify = Inotify::init()?;
     inotify.watches().add(&folder, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
@@ -32,12 +37,12 @@ pub(super) fn watch(folder: PathBuf, requests: Requests) -> io::Result<impl Futu
     Ok(async move {
         // After the watch began, so that nothing is missed in between.
         for path in torrents_in(&folder).await {
-            add(&path, &requests).await;
+            take(&path, &requests, &faults).await;
         }
         while let Some(event) = events.next().await {
             let path = event.ok().and_then(|event| event.name).map(|name| folder.join(name));
             if let Some(path) = path.filter(|path| kind(path).is_some()) {
-                add(&path, &requests).await;
+                take(&path, &requests, &faults).await;
             }
         }
     })
@@ -74,18 +79,16 @@ async fn torrents_in(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Adds what is in one file.
-async fn add(path: &Path, requests: &Requests) {
+/// Adds what is in one file, and renames it.
+async fn take(path: &Path, requests: &Requests, faults: &Faults) {
     let shown = path.display();
-    let request = match request(path).await {
-        Ok(request) => Box::new(request),
-        Err(error) => return tracing::error!("{shown}: {error}"),
-    };
-    let caller = super::ourselves();
-    match requests.ask(|reply| Request::Add { request, caller, reply }).await {
-        Ok(torrent) => tracing::info!("{shown}: added {}", torrent.name),
+    match add(path, requests).await {
+        Ok(name) => tracing::info!("{shown}: added {name}"),
         Err(error) if error.error == ErrorCode::Exists => tracing::info!("{shown}: {error}"),
-        Err(error) => return tracing::error!("{shown}: {error}"),
+        Err(error) => {
+            faults.count(Fault::WatchedFile);
+            return tracing::error!("{shown}: {error}");
+        }
     }
     let mut added = path.as_os_str().to_owned();
     added.push(".");
@@ -93,6 +96,14 @@ async fn add(path: &Path, requests: &Requests) {
     if let Err(error) = tokio::fs::rename(path, &added).await {
         tracing::warn!("{shown}: cannot be renamed: {error}");
     }
+}
+
+/// Adds what is in one file; what it is called.
+async fn add(path: &Path, requests: &Requests) -> Result<String, ErrorReply> {
+    let unusable = |error: io::Error| ErrorReply::new(ErrorCode::Unusable, error.to_string());
+    let request = Box::new(request(path).await.map_err(unusable)?);
+    let caller = super::ourselves();
+    Ok(requests.ask(|reply| Request::Add { request, caller, reply }).await?.name)
 }
 
 async fn request(path: &Path) -> io::Result<AddRequest> {

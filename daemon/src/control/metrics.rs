@@ -19,10 +19,6 @@ use crate::bus::{Figures, TrackerFigures, WorkerFigures};
 
 /// What scrapers are told that they get.
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Most hosts of trackers that are told apart: each is three series that Prometheus keeps.
-const MAX_HOSTS: usize = 1_000;
-/// What stands for all other hosts; no host has a star in it.
-const OTHER_HOSTS: &str = "*";
 
 /// Figures for Prometheus.
 #[utoipa::path(
@@ -81,7 +77,7 @@ impl Snapshot {
         gauge(to, "download_bytes_per_second", "Payload that peers give", stats.download_rate)?;
         counter(to, "uploaded_bytes", "Payload that peers got", stats.uploaded)?;
         counter(to, "downloaded_bytes", "Payload that peers gave", stats.downloaded)?;
-        counter(to, "wasted_bytes", "Payload that came twice or failed its hash", figures.wasted)
+        counter(to, "wasted_bytes", "Payload that came in vain, or failed its hash", figures.wasted)
     }
 
     fn write_workers(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -96,21 +92,33 @@ impl Snapshot {
         let payload = of(|it| it.payload_bytes_sent);
         counters(to, "worker_payload_sent_bytes", "Bytes of blocks that were sent", "worker", &payload)?;
         counters(to, "worker_blocks_sent", "Blocks that were sent", "worker", &of(|it| it.blocks_sent))?;
-        counters(to, "worker_sends", "Operations that moved bytes", "worker", &of(|it| it.sends))
+        counters(to, "worker_sends", "Operations that moved bytes", "worker", &of(|it| it.sends))?;
+        let received = of(|it| it.bytes_received);
+        counters(to, "worker_received_bytes", "Bytes taken from sockets", "worker", &received)?;
+        counters(to, "worker_accepted", "Peers that were let in", "worker", &of(|it| it.accepted))?;
+        let refused = of(|it| it.refused);
+        counters(
+            to,
+            "worker_refused",
+            "Peers that were turned away, for want of a place",
+            "worker",
+            &refused,
+        )?;
+        counters(to, "worker_dialled", "Connections that were begun", "worker", &of(|it| it.dialled))
     }
 
     fn write_disk(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let disk = self.figures.disk;
         counter(to, "hashed_bytes", "Payload that was hashed", disk.bytes_hashed)?;
         counter(to, "written_bytes", "Payload that was written to files", disk.bytes_written)?;
-        counter(to, "pieces_verified", "Pieces that matched their hash", disk.pieces_verified)?;
-        counter(to, "pieces_failed", "Pieces that did not match their hash", disk.pieces_failed)?;
+        counter(to, "pieces_verified", "Downloaded pieces that matched their hash", disk.pieces_verified)?;
+        counter(to, "pieces_failed", "Downloaded pieces that did not match their hash", disk.pieces_failed)?;
         counter(to, "lane_jobs", "Batches of blocks that were not in memory", disk.lane_jobs)?;
         gauge(to, "open_files", "Payload files that are open", disk.open_files)
     }
 
     fn write_trackers(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let hosts = few(&self.figures.trackers);
+        let hosts = &self.figures.trackers;
         let of = |figure: fn(&TrackerFigures) -> u64| -> Vec<(&str, u64)> {
             hosts.iter().map(|it| (it.host.as_str(), figure(it))).collect()
         };
@@ -130,24 +138,6 @@ impl Collector for Snapshot {
         self.write_disk(&mut to)?;
         self.write_trackers(&mut to)
     }
-}
-
-/// The hosts, the busiest ones if there are too many, and the others as one.
-fn few(trackers: &[TrackerFigures]) -> Vec<TrackerFigures> {
-    let mut hosts = trackers.to_vec();
-    if hosts.len() <= MAX_HOSTS {
-        return hosts;
-    }
-    hosts.sort_by_key(|it| std::cmp::Reverse(it.announces));
-    let others =
-        hosts.split_off(MAX_HOSTS).into_iter().fold(TrackerFigures::default(), |sum, one| TrackerFigures {
-            host: OTHER_HOSTS.to_owned(),
-            announces: sum.announces + one.announces,
-            failures: sum.failures + one.failures,
-            is_working: sum.is_working || one.is_working,
-        });
-    hosts.push(others);
-    hosts
 }
 
 fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -182,26 +172,4 @@ fn counters(
 ) -> fmt::Result {
     let mut to = to.encode_descriptor(name, help, None, MetricType::Counter)?;
     values.iter().try_for_each(|(of, value)| count(to.encode_family(&[(label, of.as_ref())])?, *value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_too_many_hosts_the_busiest_are_told_apart() {
-        let host = |number: u64| TrackerFigures {
-            host: format!("host-{number}"),
-            announces: number,
-            failures: 1,
-            is_working: number == 1,
-        };
-        let trackers: Vec<TrackerFigures> = (0..MAX_HOSTS as u64 + 3).map(host).collect();
-        let few = few(&trackers);
-        assert_eq!(few.len(), MAX_HOSTS + 1);
-        assert!(few.iter().any(|it| *it == trackers[MAX_HOSTS + 2]));
-        let others = few.last().unwrap();
-        let expected = (OTHER_HOSTS, 1 + 2, 3, true);
-        assert_eq!((others.host.as_str(), others.announces, others.failures, others.is_working), expected);
-    }
 }

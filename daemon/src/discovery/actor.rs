@@ -227,7 +227,7 @@ impl Actor {
         };
         if let Some(outcome) = outcome.as_ref().filter(|outcome| !matches!(outcome, Err(AskError::NoAddress)))
         {
-            self.figures.count(&pass.host, matches!(outcome, Ok(Reply::Answer(_))), now);
+            self.figures.count(&pass.host, matches!(outcome, Ok(Reply::Answer(_))));
         }
         self.hosts.over(pass, news, now);
         match outcome {

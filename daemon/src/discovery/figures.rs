@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use protocol::announce::Host;
 
-/// Most hosts that are counted; the others are left out. More would be too much for whoever draws them.
+/// Most hosts that are told apart. More would be too much for whoever draws them.
 const MAX_HOSTS: usize = 256;
+/// What stands for all the others; no host has a star in it.
+const OTHER_HOSTS: &str = "*";
 
 /// Figures of one host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFigures {
     /// Its name or address.
     pub host: String,
@@ -18,8 +19,8 @@ pub struct HostFigures {
     pub announces: u64,
     /// Of these, those that it refused, or that did not reach it.
     pub failures: u64,
-    /// When it last answered.
-    pub last_answer: Option<Instant>,
+    /// Whether it answered the latest.
+    pub is_working: bool,
 }
 
 /// The figures of all hosts: written by the thread of [`super::Discovery`], read by anyone.
@@ -28,23 +29,17 @@ pub(super) struct Figures(Mutex<BTreeMap<String, HostFigures>>);
 
 impl Figures {
     /// An announce to `host` is over.
-    pub(super) fn count(&self, host: &Host, is_answered: bool, now: Instant) {
-        let name = host.to_string();
+    pub(super) fn count(&self, host: &Host, is_answered: bool) {
+        let mut name = host.to_string();
         let mut hosts = self.lock();
-        if !hosts.contains_key(&name) {
-            if hosts.len() >= MAX_HOSTS {
-                return;
-            }
-            let host = name.clone();
-            hosts.insert(name.clone(), HostFigures { host, announces: 0, failures: 0, last_answer: None });
+        if hosts.len() >= MAX_HOSTS && !hosts.contains_key(&name) {
+            name = OTHER_HOSTS.to_owned();
         }
-        let Some(figures) = hosts.get_mut(&name) else { return };
+        let new = HostFigures { host: name.clone(), ..HostFigures::default() };
+        let figures = hosts.entry(name).or_insert(new);
         figures.announces += 1;
-        if is_answered {
-            figures.last_answer = Some(now);
-        } else {
-            figures.failures += 1;
-        }
+        figures.failures += u64::from(!is_answered);
+        figures.is_working = is_answered;
     }
 
     /// All of them, by name.
@@ -63,15 +58,19 @@ mod tests {
 
     #[test]
     fn announces_are_counted_by_host_and_hosts_are_bounded() {
-        let (figures, now) = (Figures::default(), Instant::now());
+        let figures = Figures::default();
         for n in 0..2 * MAX_HOSTS {
-            figures.count(&Host::Name(format!("t{n}")), true, now);
-            figures.count(&Host::Name("t0".to_owned()), false, now);
+            figures.count(&Host::Name(format!("t{n}")), true);
+            figures.count(&Host::Name("t0".to_owned()), false);
         }
+        let of = |name: &str, announces, failures, is_working| HostFigures {
+            host: name.to_owned(),
+            announces,
+            failures,
+            is_working,
+        };
         let all = figures.all();
-        assert_eq!(all.len(), MAX_HOSTS);
-        let expected =
-            HostFigures { host: "t0".to_owned(), announces: 513, failures: 512, last_answer: Some(now) };
-        assert_eq!(all[0], expected);
+        assert_eq!(all.len(), MAX_HOSTS + 1);
+        assert_eq!(all[..3], [of("*", 256, 0, true), of("t0", 513, 512, false), of("t1", 1, 0, true)]);
     }
 }

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::bus::{DiskFigures, Figures, TrackerFigures, WorkerFigures};
+use crate::discovery::HostFigures;
+use crate::storage::lane::Lanes;
+use crate::storage::write;
 use crate::worker::{Counters, Totals};
 
 use super::Engine;
@@ -24,40 +27,53 @@ impl Gauge {
     /// What has been done so far.
     pub fn read(&self) -> Figures {
         let written = self.engine.writer().map(|writer| writer.totals()).unwrap_or_default();
-        let worker = |counters: &Arc<Counters>| {
-            let totals: Totals = counters.totals();
-            WorkerFigures {
-                connections: totals.connections as u64,
-                bytes_sent: totals.bytes_sent,
-                payload_bytes_sent: totals.payload_bytes_sent,
-                blocks_sent: totals.blocks_sent,
-                sends: totals.sends,
-            }
-        };
+        let trackers: Vec<_> = self.engine.trackers().figures().into_iter().map(tracker).collect();
+        let mut errors = self.engine.faults().read();
+        errors.push(("piece", written.failed_pieces));
+        errors.push(("tracker", trackers.iter().map(|host| host.failures).sum()));
         Figures {
             listen: self.addresses.clone(),
-            workers: self.workers.iter().map(worker).collect(),
-            downloaded: written.written_bytes,
-            errors: vec![
-                ("piece_failed", written.failed_pieces),
-                ("duplicate_block", written.duplicate_blocks),
-            ],
-            disk: DiskFigures {
-                bytes_written: written.written_bytes,
-                pieces_failed: written.failed_pieces,
-                ..DiskFigures::default()
-            },
-            wasted: 0,
-            trackers: self.engine.trackers().figures().into_iter().map(tracker).collect(),
+            workers: self.workers.iter().map(|counters| worker(counters.totals())).collect(),
+            downloaded: written.received_bytes,
+            wasted: written.wasted_bytes,
+            errors,
+            disk: disk(self.engine.lanes(), written),
+            trackers,
         }
     }
 }
 
-fn tracker(host: crate::discovery::HostFigures) -> TrackerFigures {
+fn worker(totals: Totals) -> WorkerFigures {
+    WorkerFigures {
+        connections: totals.connections as u64,
+        bytes_sent: totals.bytes_sent,
+        payload_bytes_sent: totals.payload_bytes_sent,
+        blocks_sent: totals.blocks_sent,
+        sends: totals.sends,
+        bytes_received: totals.bytes_received,
+        accepted: totals.accepted,
+        refused: totals.refused,
+        dialled: totals.dialled,
+    }
+}
+
+fn disk(lanes: &Lanes, written: write::Totals) -> DiskFigures {
+    let fetched = lanes.totals();
+    DiskFigures {
+        bytes_hashed: written.hashed_bytes + lanes.meter().hashed_bytes(),
+        bytes_written: written.written_bytes,
+        pieces_verified: written.verified_pieces,
+        pieces_failed: written.failed_pieces,
+        lane_jobs: fetched.jobs,
+        open_files: fetched.open_files as u64,
+    }
+}
+
+fn tracker(host: HostFigures) -> TrackerFigures {
     TrackerFigures {
         host: host.host,
         announces: host.announces,
         failures: host.failures,
-        is_working: host.last_answer.is_some(),
+        is_working: host.is_working,
     }
 }

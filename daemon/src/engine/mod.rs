@@ -17,7 +17,7 @@ use protocol::swarm::{Settings, Tally};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::bus::{Limits, RateLimits};
+use crate::bus::{Faults, Limits, RateLimits};
 use crate::coordinator::{Addition, Beginning, Instruction, Removal, Removed, Request, Standing};
 use crate::discovery::{Handle, Stats, Tracked, read_trackers};
 use crate::storage::lane::Lanes;
@@ -39,6 +39,7 @@ pub struct Engine {
     writer: Option<Arc<Writer>>,
     instructions: mpsc::Sender<Instruction>,
     trackers: Handle,
+    faults: Arc<Faults>,
 }
 
 /// Where the peers of a torrent are, and how they are to be treated.
@@ -259,6 +260,11 @@ impl Engine {
     /// Who asks trackers.
     pub fn trackers(&self) -> &Handle {
         &self.trackers
+    }
+
+    /// Where it is counted what goes wrong.
+    pub fn faults(&self) -> &Arc<Faults> {
+        &self.faults
     }
 
     /// Waits while the coordinator is far behind.

@@ -141,7 +141,8 @@ impl Server {
         };
         let coordinator = Coordinator::start(parts, instruct.clone()).map_err(ServerError::Coordinator)?;
         let trackers = discovery.handle();
-        let engine = Engine { registry, lanes, writer, instructions: instruct, trackers };
+        let faults = Arc::default();
+        let engine = Engine { registry, lanes, writer, instructions: instruct, trackers, faults };
         let server = Self { engine, coordinator, discovery, addresses, workers, stop };
         Ok((server, to_command))
     }

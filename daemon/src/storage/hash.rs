@@ -190,7 +190,7 @@ impl SpanTask<'_> {
             mapping.populate(start..end)?;
             guard::with_bytes(&mapping, start..end, |bytes| self.hasher.update(bytes))
                 .map_err(std::io::Error::other)?;
-            self.task.add((end - start) as u64);
+            self.task.add_hashed((end - start) as u64);
             start = end;
         }
         Ok(())
@@ -202,7 +202,7 @@ impl SpanTask<'_> {
             let part = buffer.len().min(in_memory(length));
             file.read_exact_at(&mut buffer[..part], offset)?;
             self.hasher.update(&buffer[..part]);
-            self.task.add(part as u64);
+            self.task.add_hashed(part as u64);
             offset += part as u64;
             length -= part as u64;
         }
@@ -214,7 +214,7 @@ impl SpanTask<'_> {
         while length > 0 && !self.task.is_cancelled() {
             let part = ZEROS.len().min(in_memory(length));
             self.hasher.update(&ZEROS[..part]);
-            self.task.add(part as u64);
+            self.task.add_hashed(part as u64);
             length -= part as u64;
         }
     }

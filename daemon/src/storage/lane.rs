@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -18,6 +19,7 @@ use super::buffer::Buffers;
 use super::file::FileError;
 use super::lease::Lease;
 use super::open::{OpenFile, OpenFiles};
+use super::task::Meter;
 use super::torrent::{Lent, Torrent, TorrentError, in_memory};
 use super::watch::Watch;
 use super::window::{self, Windows};
@@ -70,6 +72,17 @@ struct Lane {
 struct Shared {
     files: OpenFiles,
     buffers: Buffers,
+    jobs: AtomicU64,
+    meter: Meter,
+}
+
+/// What lanes have done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Batches of blocks that were fetched, or could not be.
+    pub jobs: u64,
+    /// Payload files that are open now, to be sent from.
+    pub open_files: usize,
 }
 
 /// The lanes of all devices that hold payload.
@@ -90,7 +103,8 @@ impl Lanes {
         let watch =
             Watch::start().inspect_err(|error| tracing::warn!("changes are noticed late: {error}")).ok();
         let files = OpenFiles::new(max_open_files, watch);
-        let shared = Arc::new(Shared { files, buffers: Buffers::new() });
+        let (buffers, jobs, meter) = (Buffers::new(), AtomicU64::new(0), Meter::default());
+        let shared = Arc::new(Shared { files, buffers, jobs, meter });
         let lanes = Self { lanes: ArcSwap::default(), shared };
         torrents.iter().try_for_each(|torrent| lanes.add(torrent))?;
         Ok(lanes)
@@ -141,6 +155,17 @@ impl Lanes {
         self.shared.files.is_quiet()
     }
 
+    /// What has been done so far.
+    pub fn totals(&self) -> Totals {
+        let Shared { files, jobs, .. } = &*self.shared;
+        Totals { jobs: jobs.load(Ordering::Relaxed), open_files: files.count() }
+    }
+
+    /// Counts the bytes that are hashed before they are lent; others may count with it.
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+
     /// Has `blocks` of `torrent`, which all begin on one device or are padding, fetched. Waits while the lane has as
     /// much on the way as it may; a future that is dropped costs nothing more.
     ///
@@ -189,6 +214,7 @@ fn run(shared: &Shared, jobs: &Receiver<Job>) {
         if reply.is_closed() {
             continue;
         }
+        shared.jobs.fetch_add(1, Ordering::Relaxed);
         let mut lease = Lease::default();
         lease.set_credits(credits);
         let result = if torrent.error().is_some() {
@@ -218,7 +244,7 @@ fn fetch(
     lease: &mut Lease,
 ) -> Result<(), TorrentError> {
     for block in blocks {
-        torrent.prove(block.piece)?;
+        shared.meter.add(torrent.prove(block.piece)?);
         if !map_block(shared, torrent, *block, lease)? {
             lease.undo_block();
             read_block(shared, torrent, *block, lease)?;

@@ -33,5 +33,5 @@ pub mod write;
 
 pub use lease::Lease;
 pub use registry::{Leave, Lookup, Registry};
-pub use task::{Cancelled, Task};
+pub use task::{Cancelled, Meter, Task};
 pub use torrent::{Lent, Torrent, TorrentError};

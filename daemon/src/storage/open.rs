@@ -141,8 +141,7 @@ impl OpenFiles {
     }
 
     /// How many files are open or wait to be closed.
-    #[cfg(test)]
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         let state = self.lock();
         state.recent.len() + state.retired.len()
     }

@@ -35,18 +35,18 @@ impl Proof {
         &self.proven
     }
 
-    /// Hashes `piece` of `torrent`, unless that was done.
+    /// Hashes `piece` of `torrent`, unless that was done; how many bytes were hashed.
     ///
     /// # Errors
     /// When it cannot be read, or is not what it should be.
-    pub(super) fn prove(&self, torrent: &Torrent, piece: u32) -> Result<(), TorrentError> {
+    pub(super) fn prove(&self, torrent: &Torrent, piece: u32) -> Result<u64, TorrentError> {
         if self.proven.get(piece) {
-            return Ok(());
+            return Ok(0);
         }
         let lock = &self.under_way[piece as usize % MAX_AT_A_TIME];
         let _guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         if self.proven.get(piece) {
-            return Ok(());
+            return Ok(0);
         }
         if hash(torrent, piece)? != *torrent.info().piece_hash(piece) {
             let path = torrent.files_of(piece).find_map(|file| torrent.path_of(file));
@@ -56,7 +56,7 @@ impl Proof {
             });
         }
         self.proven.set(piece);
-        Ok(())
+        Ok(torrent.info().geometry().length_of(piece).into())
     }
 }
 
@@ -146,6 +146,8 @@ mod tests {
         fetch(&lanes, &torrent, 5).unwrap();
         (2..5).for_each(|piece| drop(fetch(&lanes, &torrent, piece).unwrap()));
         assert!(torrent.proven().is_complete() && torrent.error().is_none());
+        assert_eq!(lanes.meter().hashed_bytes(), info.geometry().length(), "each piece once");
+        assert_eq!((lanes.totals().jobs, lanes.totals().open_files), (9, 2));
     }
 
     #[test]
@@ -179,8 +181,8 @@ mod tests {
         fetch(&lanes, &torrent, 1).unwrap();
         // Would be found out, were it hashed again: nothing else tells.
         flip_unseen(&dir.path().join("t/a"), 20_000);
-        torrent.prove(1).unwrap();
-        assert!(torrent.prove(2).is_ok());
+        assert_eq!(torrent.prove(1).unwrap(), 0);
+        assert!(torrent.prove(2).unwrap() > 0);
     }
 
     #[test]

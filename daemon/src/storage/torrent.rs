@@ -124,9 +124,9 @@ impl Torrent {
         self.proof.as_ref().map_or(&self.have, Proof::proven)
     }
 
-    /// Has `piece` hashed, if it never was. Reads from disk: not for ring threads.
-    pub(super) fn prove(&self, piece: u32) -> Result<(), TorrentError> {
-        self.proof.as_ref().map_or(Ok(()), |proof| proof.prove(self, piece))
+    /// Has `piece` hashed, if it never was; how many bytes were. Reads from disk: not for ring threads.
+    pub(super) fn prove(&self, piece: u32) -> Result<u64, TorrentError> {
+        self.proof.as_ref().map_or(Ok(0), |proof| proof.prove(self, piece))
     }
 
     /// Counts payload that a peer got.

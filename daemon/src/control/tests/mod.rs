@@ -77,6 +77,10 @@ fn figures() -> Figures {
         payload_bytes_sent: 9 * number,
         blocks_sent: 2,
         sends: 1,
+        bytes_received: 3 * number,
+        accepted: 4,
+        refused: 5 * number,
+        dialled: 6,
     };
     Figures {
         listen: vec![(Ipv4Addr::LOCALHOST, 6881).into()],

@@ -151,16 +151,22 @@ impl WriterThread {
             if self.downloads.get(&info_hash).is_some_and(is_it) {
                 self.forget(info_hash);
             }
+            count(&self.ports.counters.wasted_bytes, block.length.into());
             return;
         }
         let download = self.downloads.entry(info_hash).or_insert_with(|| Download::new(Arc::clone(&torrent)));
         if !Arc::ptr_eq(download.torrent(), &torrent) {
             *download = Download::new(Arc::clone(&torrent));
         }
+        let counters = &self.ports.counters;
         match download.add(deposit) {
-            Added::Part => {}
-            Added::Duplicate => count(&self.ports.counters.duplicate_blocks, 1),
+            Added::Part => count(&counters.received_bytes, block.length.into()),
+            Added::Duplicate => {
+                count(&counters.duplicate_blocks, 1);
+                count(&counters.wasted_bytes, block.length.into());
+            }
             Added::Last => {
+                count(&counters.received_bytes, block.length.into());
                 self.whole.push_back((info_hash, block.piece));
                 self.gather_until.get_or_insert_with(|| Instant::now() + GATHER);
                 self.tell_full(info_hash, torrent.info().geometry().length_of(block.piece).into());
@@ -276,10 +282,13 @@ impl WriterThread {
 
     fn compare(&mut self, whole: Whole, hash: Result<[u8; 20], WriteError>) {
         let (torrent, piece) = (Arc::clone(&whole.torrent), whole.piece);
+        let length = torrent.info().geometry().length_of(piece).into();
         let matches = hash.map(|hash| hash == *torrent.info().piece_hash(piece));
         let needs_digests = whole.has_failed || !matches!(matches, Ok(true));
         let digests = matches.and_then(|matches| {
+            count(&self.ports.counters.hashed_bytes, length);
             let digests = needs_digests.then(|| hash_blocks(&whole, &mut self.disk)).transpose()?;
+            count(&self.ports.counters.hashed_bytes, digests.as_ref().map_or(0, |_| length));
             Ok((matches, digests))
         });
         let download = self.downloads.get_mut(&torrent.info_hash());
@@ -289,11 +298,13 @@ impl WriterThread {
             (Ok(_), None) => {}
             (Ok((true, digests)), Some(download)) => {
                 download.set_matched(piece);
+                count(&self.ports.counters.verified_pieces, 1);
                 self.matched.push_back(Matched { whole, digests });
             }
             (Ok((false, digests)), Some(download)) => {
                 download.set_failed(piece);
                 count(&self.ports.counters.failed_pieces, 1);
+                count(&self.ports.counters.wasted_bytes, length);
                 let digests = digests.unwrap_or_default();
                 (self.ports.report)(torrent.info_hash(), Report::Failed { piece, digests });
             }

@@ -50,8 +50,12 @@ pub struct Writer {
 /// What a writer has done, for everyone to read.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    pub(super) received_bytes: AtomicU64,
+    pub(super) wasted_bytes: AtomicU64,
+    pub(super) hashed_bytes: AtomicU64,
     pub(super) written_bytes: AtomicU64,
     pub(super) early_bytes: AtomicU64,
+    pub(super) verified_pieces: AtomicU64,
     pub(super) failed_pieces: AtomicU64,
     pub(super) duplicate_blocks: AtomicU64,
 }
@@ -59,10 +63,18 @@ pub(super) struct Counters {
 /// What a writer has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
+    /// Bytes of blocks that were new.
+    pub received_bytes: u64,
+    /// Bytes of blocks that were not wanted, and of pieces that did not match their hash.
+    pub wasted_bytes: u64,
+    /// Bytes hashed: those of pieces that failed twice, since their blocks are told apart.
+    pub hashed_bytes: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
     /// Of these, bytes of pieces that were not whole yet, written to make room in memory.
     pub early_bytes: u64,
+    /// Pieces that matched their hash.
+    pub verified_pieces: u64,
     /// Pieces that did not match their hash.
     pub failed_pieces: u64,
     /// Blocks that were already there.
@@ -176,12 +188,17 @@ impl Writer {
 
     /// What has been done so far.
     pub fn totals(&self) -> Totals {
-        let Counters { written_bytes, early_bytes, failed_pieces, duplicate_blocks } = &*self.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &*self.counters;
         Totals {
-            written_bytes: written_bytes.load(Ordering::Relaxed),
-            early_bytes: early_bytes.load(Ordering::Relaxed),
-            failed_pieces: failed_pieces.load(Ordering::Relaxed),
-            duplicate_blocks: duplicate_blocks.load(Ordering::Relaxed),
+            received_bytes: read(&counters.received_bytes),
+            wasted_bytes: read(&counters.wasted_bytes),
+            hashed_bytes: read(&counters.hashed_bytes),
+            written_bytes: read(&counters.written_bytes),
+            early_bytes: read(&counters.early_bytes),
+            verified_pieces: read(&counters.verified_pieces),
+            failed_pieces: read(&counters.failed_pieces),
+            duplicate_blocks: read(&counters.duplicate_blocks),
         }
     }
 

@@ -29,7 +29,11 @@ fn pieces_that_cross_files_and_padding_land_where_they_belong() {
     verified.sort_unstable();
     assert_eq!(verified, (0..geometry.piece_count()).collect::<Vec<_>>());
     bench.assert_on_disk();
-    assert_eq!(bench.writer.totals().written_bytes, 220_005, "padding is not written");
+    let totals = bench.writer.totals();
+    assert_eq!(totals.written_bytes, 220_005, "padding is not written");
+    let length = geometry.length();
+    assert_eq!((totals.received_bytes, totals.hashed_bytes, totals.wasted_bytes), (length, length, 0));
+    assert_eq!((totals.verified_pieces, totals.failed_pieces), (geometry.piece_count().into(), 0));
 }
 
 #[test]
@@ -75,7 +79,10 @@ fn a_bad_piece_is_named_block_by_block_and_not_written() {
     }
     let Report::Failed { piece: 0, digests: failed } = bench.report() else { panic!("it is bad") };
     assert!(read(&bench.path("a")).iter().all(|byte| *byte == 0));
-    assert_eq!(bench.writer.totals().failed_pieces, 1);
+    let totals = bench.writer.totals();
+    assert_eq!((totals.failed_pieces, totals.verified_pieces), (1, 0));
+    // As a whole, and block by block.
+    assert_eq!((totals.wasted_bytes, totals.hashed_bytes), (PIECE.into(), 2 * u64::from(PIECE)));
 
     bench.deposit_piece(0);
     let Report::Verified { piece: 0, digests: Some(passed) } = bench.report() else { panic!("it is good") };
@@ -99,7 +106,9 @@ fn the_first_copy_of_a_block_wins_and_late_ones_take_no_memory() {
     // The have bit is not set yet: the writer knows by itself.
     bench.deposit_right(blocks[2]);
     bench.download([1]);
-    assert_eq!(bench.writer.totals().duplicate_blocks, 2);
+    let totals = bench.writer.totals();
+    assert_eq!((totals.duplicate_blocks, totals.wasted_bytes), (2, 2 * u64::from(BLOCK)));
+    assert_eq!(totals.received_bytes, 100_000);
     bench.assert_on_disk();
     bench.writer.stop();
     assert_eq!(bench.writer.credits().free_kib(), WRITE_CREDITS_KIB as usize);
