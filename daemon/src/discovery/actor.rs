@@ -2,6 +2,7 @@
 //! went. A torrent that waits is an entry in tables; only what is under way is a task.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protocol::announce::{Answer, Event, Failure, Reply, Schedule, TrackerStatus};
@@ -337,5 +338,8 @@ fn found(job: &Job, answer: Answer, next_in: Duration) -> FoundPeers {
     if let Some(warning) = warning {
         tracing::debug!(tracker, "the tracker says: {warning}");
     }
+    // All of them seeds, and of no use to one.
+    let is_for_nothing = leechers == Some(0) && job.stats.left.load(Ordering::Relaxed) == 0;
+    let peers = if is_for_nothing { Vec::new() } else { peers };
     FoundPeers { tracker, family: job.ask.family, peers, external_ip, seeds, leechers, next_in }
 }

@@ -73,6 +73,33 @@ async fn a_torrent_is_started_completed_and_stopped_in_true_numbers() {
 }
 
 #[tokio::test]
+async fn a_seed_is_not_told_of_peers_that_are_all_seeds() {
+    let (settings, mut found) = settings();
+    let at = serve(|target| {
+        // There is a leecher, until one that asks is complete.
+        let leechers = Some(u32::from(query(&target).event != Event::Completed));
+        std::future::ready(body(Answer { seeds: Some(2), leechers, ..answer(&["10.0.0.1:1"]) }))
+    })
+    .await;
+    let discovery = Discovery::start(settings).unwrap();
+    let mut peers_of = async |number: u16, left: u64, is_complete: bool| {
+        let torrent = tracked(number, &[&[format!("http://{at}/")]]);
+        torrent.stats.left.store(left, Ordering::Relaxed);
+        discovery.handle().add(torrent);
+        let first = next(&mut found).await.1;
+        if !is_complete {
+            return first;
+        }
+        discovery.handle().completed(hash(number));
+        next(&mut found).await.1
+    };
+    assert_eq!(peers_of(1, 0, false).await.peers.len(), 1, "there is somebody to be served");
+    assert_eq!(peers_of(2, 5, true).await.peers.len(), 1, "seeds are of use to a download");
+    let answered = peers_of(3, 0, true).await;
+    assert_eq!((answered.peers.len(), answered.seeds, answered.leechers), (0, Some(2), Some(0)));
+}
+
+#[tokio::test]
 async fn a_torrent_is_announced_once_over_each_family() {
     let (settings, mut found) = settings();
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
