@@ -110,7 +110,10 @@ fn listen(path: &Path, mode: u32, gid: Option<u32>) -> io::Result<UnixListener> 
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let finish = || {
-        chown(path, None, gid)?;
+        // A service may be denied the call altogether, and needs none for a group that it is in.
+        if let Some(gid) = gid.filter(|gid| fs::symlink_metadata(path).is_ok_and(|it| it.gid() != *gid)) {
+            chown(path, None, Some(gid))?;
+        }
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         socket.set_nonblocking(true)?;
         socket.listen(BACKLOG)
