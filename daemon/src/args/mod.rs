@@ -16,9 +16,30 @@ pub use run::{CheckConfigArgs, RunArgs};
 pub use seed::SeedArgs;
 pub use value::rate;
 
+/// The end of `--help` and of the manual page.
+const AFTER: &str = "\
+As a service, which btctl controls:
+  systemctl start btd                    or `btd run`, for yourself alone
+  btctl add 'magnet:?xt=urn:btih:...'    also a .torrent file or its URL
+  btctl add --seed-only --dir /srv/iso *.torrent
+  btctl watch                            what is going on, live
+  btctl list --json | jq -r '.[].name'
+  curl --unix-socket /run/btd/btd.sock http://btd/v1/stats
+
+Without one:
+  btd get debian.torrent --dir /srv/iso
+  btd seed /srv/iso
+
+Exit codes:
+  0    done
+  1    failed: stderr says why
+  2    usage: an argument makes no sense
+  5    get: not complete within --timeout
+  130  get: interrupted";
+
 /// A BitTorrent seeder that serves memory-mapped payload over io_uring.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_long_help = AFTER)]
 pub struct Args {
     /// What to do [default: run].
     #[command(subcommand)]

@@ -7,8 +7,25 @@ use clap::ValueHint;
 
 use super::LogArgs;
 
+/// The end of `btd run --help` and of its manual page.
+const AFTER: &str = "\
+Signals:
+  SIGHUP           reads the configuration again, and says what needs a restart
+  SIGTERM, SIGINT  end it in order: trackers hear of it, the state is written
+
+The command that on_complete or on_error names is run without a shell. Its environment has BTD_EVENT (completed or \
+error), BTD_INFO_HASH, BTD_NAME, BTD_DIR, BTD_LABEL, BTD_SIZE, BTD_DOWNLOADED, BTD_UPLOADED, BTD_RATIO, BTD_ADDED_AT \
+and BTD_ERROR. It is held to what the service may do: to write elsewhere it takes the same drop-in as btd.
+
+Files of the service, and of a user:
+  /etc/btd/btd.toml   ~/.config/btd/btd.toml             the configuration, if there is one
+  /var/lib/btd/data   ~/.local/share/btd/data            torrents that name no other folder
+  /var/lib/btd/state  ~/.local/state/btd                 the list of torrents
+  /run/btd/btd.sock   $XDG_RUNTIME_DIR/btd/btd.sock      the socket that btctl speaks to";
+
 /// `btd run`. What is given here goes above what the file says.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_long_help = AFTER)]
 pub struct RunArgs {
     /// The configuration [default: /etc/btd/btd.toml as root or as a service, else ~/.config/btd/btd.toml, where it
     /// exists].
