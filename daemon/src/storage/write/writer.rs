@@ -67,7 +67,7 @@ pub struct Totals {
     pub received_bytes: u64,
     /// Bytes of blocks that were not wanted, and of pieces that did not match their hash.
     pub wasted_bytes: u64,
-    /// Bytes hashed: those of pieces that failed twice, since their blocks are told apart.
+    /// Bytes hashed: those of a piece that failed count twice, since its blocks are hashed one by one, too.
     pub hashed_bytes: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
