@@ -1,6 +1,6 @@
 //! What clients ask to be done to torrents that are there.
 
-use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, Patch};
+use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, MoveRequest, Patch};
 
 use crate::bus::{Action, Reply, Request, TorrentId};
 use crate::storage::selection;
@@ -42,9 +42,7 @@ impl Actor {
             Action::Verify => self.want_verification(id),
             Action::Reannounce => self.reannounce(id),
             Action::Change(patch) => self.change(id, &patch),
-            Action::Move(request) => {
-                return self.want_relocation(id, Relocation { request, reply: Some(reply) });
-            }
+            Action::Move(request) => return self.move_to(id, request, reply),
             Action::Remove { with_data } => return self.want_removal(id, with_data, reply),
         };
         let _ = reply.send(result);
@@ -67,8 +65,13 @@ impl Actor {
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.marks.is_paused = is_paused;
-        if !is_paused {
-            entry.marks.is_failed = false;
+        match is_paused {
+            // Neither is it hashed on.
+            true => {
+                entry.wish().is_verification = false;
+                entry.tidy();
+            }
+            false => entry.marks.is_failed = false,
         }
         self.advance(id);
     }
@@ -101,8 +104,45 @@ impl Actor {
         self.advance(id);
     }
 
+    /// Has a torrent moved, if the place may be named. That is found out on a thread that may wait: links are looked up.
+    fn move_to(&mut self, id: TorrentId, mut request: MoveRequest, reply: Reply<()>) {
+        let roots = self.settings.roots.clone();
+        self.tasks.spawn(async move {
+            let work = move || {
+                let dir = roots.admit(&request.dir)?.into_os_string().into_string();
+                request.dir = dir.map_err(|_| conflict("the path of the folder is not UTF-8"))?;
+                Ok(request)
+            };
+            let admitted = tokio::task::spawn_blocking(work).await;
+            let admitted = admitted.unwrap_or_else(|_| Err(conflict("a mistake of ours")));
+            Done::Admitted(id, admitted, reply)
+        });
+    }
+
+    /// It is known whether the place where a torrent is to be moved may be named. It may be taken, too.
+    pub(super) fn admitted(
+        &mut self,
+        id: TorrentId,
+        admitted: Result<MoveRequest, ErrorReply>,
+        reply: Reply<()>,
+    ) {
+        let free = admitted.and_then(|request| match self.info(id)? {
+            Some(info) => {
+                let only_reads = !self.may_write(id);
+                self.refuse_taken_paths(Some(id), &info, request.dir.as_ref(), only_reads).map(|()| request)
+            }
+            None => Ok(request),
+        });
+        match free {
+            Ok(request) => self.want_relocation(id, Relocation { request, reply: Some(reply) }),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
     fn want_relocation(&mut self, id: TorrentId, relocation: Relocation) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return drop(relocation.reply.map(|reply| reply.send(Err(gone()))));
+        };
         let before = entry.wish().relocation.replace(relocation);
         if let Some(reply) = before.and_then(|before| before.reply) {
             let _ = reply.send(Err(conflict("it was asked to be moved elsewhere meanwhile")));

@@ -160,7 +160,7 @@ impl Actor {
     }
 
     /// Whether a torrent is, or will be, written to its files.
-    fn may_write(&self, id: TorrentId) -> bool {
+    pub(super) fn may_write(&self, id: TorrentId) -> bool {
         self.entries.get(&id).is_some_and(|entry| !entry.marks.is_seed_only && !entry.marks.is_complete)
     }
 

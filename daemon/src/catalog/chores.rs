@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use protocol::control::{ErrorCode, ErrorReply};
+use protocol::control::{ErrorCode, ErrorReply, MoveRequest};
 use protocol::piece_set::PieceSet;
 use protocol::swarm::picker::Priority;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::bus::TorrentId;
+use crate::bus::{Reply, TorrentId};
 use crate::engine::{Member, ServerError, Unloaded};
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
@@ -45,6 +45,8 @@ pub(super) enum Done {
     Relocated(TorrentId, Result<(PathBuf, Vec<Relocated>), ChoreError>),
     /// The files of a torrent were deleted.
     Deleted(TorrentId, Result<(), ChoreError>),
+    /// It was looked whether a torrent may be moved where a client wants it.
+    Admitted(TorrentId, Result<MoveRequest, ErrorReply>, Reply<()>),
     /// A torrent that was asked for is here.
     Arrived(Box<Arrived>),
     /// What was written was brought to the disk.
@@ -86,18 +88,13 @@ pub(super) enum ChoreError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Relocate(#[from] RelocateError),
-    #[error(transparent)]
-    Refused(ErrorReply),
     #[error("a chore has ended by a mistake of ours")]
     Panicked,
 }
 
 impl From<ChoreError> for ErrorReply {
     fn from(error: ChoreError) -> Self {
-        match error {
-            ChoreError::Refused(error) => error,
-            error => Self::new(ErrorCode::Conflict, error.to_string()),
-        }
+        Self::new(ErrorCode::Conflict, error.to_string())
     }
 }
 

@@ -229,7 +229,7 @@ impl Entry {
             Chore::Delete | Chore::Enroll => false,
             Chore::Relocate => self.wish.as_ref().is_some_and(|wish| wish.removal.is_some()),
             Chore::Verify => {
-                self.marks.is_paused || self.wish.as_ref().is_some_and(|wish| wish.is_more_than_check())
+                self.wish.as_ref().is_none_or(|wish| !wish.is_verification || wish.is_more_than_check())
             }
             Chore::Look | Chore::Load | Chore::Fetch => self.must_leave(),
         }
@@ -342,6 +342,10 @@ mod tests {
         assert!(!it.must_leave() && !it.is_obsolete(Chore::Look));
         it.wish().is_verification = true;
         assert!(it.must_leave() && it.is_obsolete(Chore::Fetch) && !it.is_obsolete(Chore::Verify));
+        it.marks.is_paused = true;
+        assert!(!it.is_obsolete(Chore::Verify), "also of one that is paused");
+        it.wish().is_verification = false;
+        assert!(it.is_obsolete(Chore::Verify), "nobody wants it any more");
         it.wish().removal = Some(Removal { with_data: true, replies: vec![] });
         assert!(it.is_obsolete(Chore::Verify) && it.is_obsolete(Chore::Relocate));
         assert!(!it.is_obsolete(Chore::Delete));

@@ -23,7 +23,7 @@ impl Actor {
         let Some(request) = entry.wish().relocation.as_ref().map(|it| it.request.clone()) else { return };
         self.withdraw(id);
         let from = self.lies_in(id);
-        let roots = self.settings.roots.clone();
+        let to = PathBuf::from(&request.dir);
         let info = match self.info(id) {
             Ok(info) => info.filter(|_| !request.is_there),
             Err(error) => return self.end_relocation(id, Err(error)),
@@ -31,9 +31,7 @@ impl Actor {
         let watch = self.busy(id, Chore::Relocate);
         let desk = self.desks.of_folder(&from);
         let suffix = self.settings.placing.suffix.clone();
-        // It is admitted on the thread that may wait: links are looked up.
         let work = move || {
-            let to = roots.admit(&request.dir).map_err(ChoreError::Refused)?;
             let moved = match info.filter(|_| to != from) {
                 Some(info) => relocate::relocate(&info, &from, &to, suffix.as_deref(), &watch.task)?,
                 None => Vec::new(),

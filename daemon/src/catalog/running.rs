@@ -24,6 +24,9 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 /// How often what was written is brought to the disk: what a machine that loses power may have to hash again.
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 
+/// What is wrong with a download that goes on by itself when there is room again.
+const FULL_DISK: &str = "there is no room left on the disk; waiting for some";
+
 impl Actor {
     /// Looks after the torrents that are doing something.
     pub(super) fn tick(&mut self, now: Instant) {
@@ -73,8 +76,10 @@ impl Actor {
         let note = note.and_then(|keeper| keeper.note(loaded.standing.borrow().tally.downloaded));
         loaded.is_noting |= note.is_some();
         let is_complete = loaded.is_fetching && left == 0 && loaded.torrent.is_some();
+        let is_disk_full = loaded.standing.borrow().is_disk_full;
         let is_idle = loaded.is_idle(now);
         self.show_figures(id, live, moved, left);
+        self.show_full_disk(id, is_disk_full);
         if let Some(note) = note {
             self.take_note(id, note);
         }
@@ -102,6 +107,14 @@ impl Actor {
                 (row.live, row.uploaded, row.downloaded) = (live, uploaded, downloaded);
                 row.have = row.size.saturating_sub(left);
             });
+        }
+    }
+
+    /// Says that a download waits for room on its disk, for as long as it does.
+    fn show_full_disk(&self, id: TorrentId, is_full: bool) {
+        let text = is_full.then(|| format!("{}: {FULL_DISK}", self.lies_in(id).display()));
+        if self.board.with(id, |row| row.error.as_deref() == text.as_deref()) == Some(false) {
+            self.board.update(id, |row| row.error = text.map(Into::into));
         }
     }
 
@@ -283,6 +296,7 @@ impl Actor {
             Done::Noted(id) => self.noted(id),
             Done::Relocated(id, result) => self.relocated(id, result),
             Done::Deleted(id, result) => self.deleted(id, result),
+            Done::Admitted(id, admitted, reply) => self.admitted(id, admitted, reply),
             Done::Arrived(arrived) => self.arrived(*arrived),
             Done::Synced(durable) => {
                 for (info_hash, piece) in durable.pieces {

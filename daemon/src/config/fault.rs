@@ -46,10 +46,13 @@ impl Fault {
     /// What the parser found in `text`.
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map(|span| span.start);
+        let is_twice = error.message().starts_with("duplicate key");
+        // The second of two is in nothing that could be read.
+        let second = || error.span().filter(|_| is_twice).and_then(|span| text.get(span)).map(str::to_owned);
         Self {
             path: None,
             place: offset.map(|offset| place(text, offset)),
-            key: offset.and_then(|offset| key_at(text, offset)),
+            key: offset.and_then(|offset| key_at(text, offset)).or_else(second),
             message: error.message().lines().collect::<Vec<_>>().join(": "),
         }
     }
@@ -128,7 +131,7 @@ mod tests {
         starts("[limit]\n", "f:1:2: limit: unknown field");
         starts("# é\nworkers = \"é\" # x\n", "f:2:11: workers: invalid type");
         starts("log.level = \"loud\"\n", "f:1:13: log.level: unknown variant");
-        starts("workers = 1\nworkers = 2\n", "f:2:1: ");
+        starts("workers = 1\nworkers = 2\n", "f:2:1: workers: duplicate key");
         starts("a = \n", "f:1:");
     }
 

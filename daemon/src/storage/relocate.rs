@@ -118,8 +118,13 @@ fn relocate_with(
         let path = path.to_owned();
         move |source| RelocateError::Io { path, source }
     };
+    let source = match Folder::open(from) {
+        // Nothing was fetched yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        source => source.map_err(io(from))?,
+    };
     let mut relocation = Relocation {
-        from: Folder::open(from).map_err(io(from))?,
+        from: source,
         to: Folder::make(to).map_err(io(to))?,
         task,
         rename,

@@ -173,6 +173,14 @@ fn a_move_that_is_cancelled_is_undone() {
 }
 
 #[test]
+fn where_nothing_was_fetched_yet_nothing_is_moved() {
+    let (home, _, to) = payload();
+    let moved = relocate(&info(), &home.path().join("none"), &to, None, &Task::default()).unwrap();
+    assert_eq!(moved, []);
+    assert!(!to.exists());
+}
+
+#[test]
 fn files_of_others_stay_and_so_do_their_folders() {
     let (_home, from, to) = payload();
     fs::write(from.join("t/sub/foreign"), "foreign").unwrap();

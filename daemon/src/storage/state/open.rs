@@ -1,10 +1,12 @@
 //! Opening the database and claiming torrents: everything that touches paths.
 
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{AccessFlags, eaccess};
 use protocol::id::InfoHash;
 use rusqlite::{Connection, OpenFlags};
 
@@ -27,7 +29,7 @@ impl State {
         let unreachable = |source| StateError::Unreachable { path: path.into(), source };
         make_folder(folder(path))?;
         // Made before SQLite sees it, for the mode, which its journal inherits.
-        open_private(path).map_err(unreachable)?;
+        make_private(path).map_err(unreachable)?;
         let connection = connect(path).map_err(|source| StateError::of_sqlite(path, source))?;
         let mut state = Self { path: path.into(), connection, boot_id: boot_id() };
         schema::prepare(&mut state)?;
@@ -65,6 +67,19 @@ pub(super) fn open_private(path: &Path) -> std::io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
 
+/// Makes the file at `path`, private, if there is none. One that is there is not even opened: to close it again would
+/// take away the locks that SQLite holds on it for all of this process (POSIX), and whoever else opened the database
+/// then, and closed it, would take itself for the last and remove the log that we write to.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    match File::options().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        // Where it may not be written, SQLite would be content with reading it.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Ok(eaccess(path, AccessFlags::R_OK | AccessFlags::W_OK)?)
+        }
+        made => made.map(drop),
+    }
+}
+
 /// Makes `folder`, private, and what is above it as the user has it by default.
 pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
     let unreachable = |source| StateError::Unreachable { path: folder.into(), source };
@@ -98,6 +113,8 @@ fn boot_id() -> Option<String> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use nix::libc;
+
     use super::*;
 
     const TORRENT: InfoHash = InfoHash::new([7; 20]);
@@ -118,6 +135,24 @@ mod tests {
             let path = entry.unwrap().path();
             assert_eq!(mode(&path), FILE_MODE, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_second_state_leaves_the_locks_of_the_first_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.sqlite");
+        let (_first, _second) = (State::open(&path).unwrap(), State::open(&path).unwrap());
+        // As another process would that asks whether it is the last.
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let all = libc::flock {
+            l_type: i16::try_from(libc::F_WRLCK).unwrap(),
+            l_whence: i16::try_from(libc::SEEK_SET).unwrap(),
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        let locked = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&all));
+        assert_eq!(locked, Err(nix::errno::Errno::EAGAIN));
     }
 
     #[test]
