@@ -1,11 +1,11 @@
 //! Each figure of the daemon moves when what it counts happens: real servers, a real catalog, real sockets and files.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod peer;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,15 +28,21 @@ use tokio::sync::mpsc;
 
 use peer::{DEADLINE, Peer, config, noise, start, torrent_of, wait, wait_until};
 
-const LENGTH: u64 = 3 << 20;
+const BYTES: usize = 3 << 20;
+const LENGTH: u64 = BYTES as u64;
 const PIECE_LENGTH: u32 = 1 << 18;
 const PIECES: u64 = LENGTH / PIECE_LENGTH as u64;
 
+/// Writes payload into `folder`.
+fn write_payload(folder: &Path) -> PathBuf {
+    let path = folder.join("payload");
+    std::fs::write(&path, noise(1, BYTES)).unwrap();
+    path
+}
+
 /// Writes payload into `folder`, and makes a torrent of it.
 fn payload_in(folder: &Path) -> Arc<Torrent> {
-    let path = folder.join("payload");
-    std::fs::write(&path, noise(1, LENGTH as usize)).unwrap();
-    torrent_of(&path, PIECE_LENGTH)
+    torrent_of(&write_payload(folder), PIECE_LENGTH)
 }
 
 fn fetching() -> ServeConfig {
@@ -181,8 +187,7 @@ fn metainfo_of(path: &Path) -> Vec<u8> {
 #[test]
 fn what_is_hashed_to_be_checked_or_made_is_counted() {
     let daemon = Daemon::start();
-    let path = daemon.folder.path().join("payload");
-    std::fs::write(&path, noise(1, LENGTH as usize)).unwrap();
+    let path = write_payload(daemon.folder.path());
     daemon.add(&metainfo_of(&path), daemon.folder.path());
     daemon.wait_for("the check", |figures| figures.disk.bytes_hashed == LENGTH);
     let (events, mut made) = mpsc::channel(99);
@@ -204,8 +209,7 @@ fn what_is_hashed_to_be_checked_or_made_is_counted() {
 fn a_torrent_that_fails_a_command_that_does_and_a_file_that_cannot_be_added_are_counted() {
     let daemon = Daemon::start();
     let folder = daemon.folder.path();
-    let path = folder.join("payload");
-    std::fs::write(&path, noise(1, LENGTH as usize)).unwrap();
+    let path = write_payload(folder);
     let metainfo = metainfo_of(&path);
     assert!(daemon.gauge.read().errors.iter().all(|(_, count)| *count == 0));
     // A folder is where its file should be.
@@ -221,8 +225,7 @@ fn a_torrent_that_fails_a_command_that_does_and_a_file_that_cannot_be_added_are_
 #[test]
 fn a_state_that_cannot_be_written_is_counted() {
     let daemon = Daemon::start();
-    let path = daemon.folder.path().join("payload");
-    std::fs::write(&path, noise(1, LENGTH as usize)).unwrap();
+    let path = write_payload(daemon.folder.path());
     daemon.add(&metainfo_of(&path), daemon.folder.path());
     let state = rusqlite::Connection::open(daemon.folder.path().join("state")).unwrap();
     state.busy_timeout(DEADLINE).unwrap();
@@ -236,7 +239,7 @@ fn a_state_that_cannot_be_written_is_counted() {
 
 /// A server that takes all it has for verified, and has something else.
 fn liar(info: &Arc<Info>, folder: &Path) -> Server {
-    std::fs::write(folder.join("payload"), noise(2, LENGTH as usize)).unwrap();
+    std::fs::write(folder.join("payload"), noise(2, BYTES)).unwrap();
     let record = FileRecord::new(&folder.join("payload").metadata().unwrap());
     let all = PieceSet::full(info.geometry().piece_count()).to_wire();
     let saved = Saved {
@@ -246,7 +249,7 @@ fn liar(info: &Arc<Info>, folder: &Path) -> Server {
         files: [(0, record)].into(),
         ..Saved::default()
     };
-    start(&config(), &[Arc::new(load::seed(Arc::clone(info), folder, &saved).into_torrent())])
+    start(&config(), &[Arc::new(load::seed(Arc::clone(info), folder, &saved, None).into_torrent())])
 }
 
 #[test]

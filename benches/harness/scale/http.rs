@@ -83,3 +83,33 @@ fn value<'a>(headers: &'a [String], name: &str) -> Option<&'a str> {
     let mut values = headers.iter().filter_map(|line| line.split_once(':'));
     values.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn answers_on_one_connection_are_told_apart_and_a_refusal_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").unwrap();
+            stream.write_all(b"HTTP/1.1 409 Conflict\r\nX-Id: 7\r\nContent-Length: 2\r\n\r\nno").unwrap();
+            let mut asked = String::new();
+            stream.read_to_string(&mut asked).unwrap();
+            asked
+        });
+        let mut http = Http::new(TcpStream::connect(address).unwrap());
+        assert_eq!(http.ask("GET /a", "", b"").unwrap().accepted().unwrap(), b"one");
+        let refusal = http.ask("POST /b", "X-Id: 1\r\n", b"{}").unwrap();
+        assert_eq!(refusal.header("x-id"), Some("7"));
+        assert_eq!(refusal.accepted().unwrap_err().to_string(), "HTTP status 409: no");
+        drop(http);
+        let asked = server.join().unwrap();
+        assert!(asked.starts_with("GET /a HTTP/1.1\r\n") && asked.ends_with("X-Id: 1\r\n\r\n{}"), "{asked}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::spread::Spread;
 
 const NAME_WIDTH: usize = 14;
 const COUNT_WIDTH: usize = 9;
-const CELL_WIDTH: usize = 26;
+const CELL_WIDTH: usize = 30;
 
 /// What is claimed of btd with so many torrents.
 struct Claim {

@@ -1,14 +1,18 @@
 //! What clients ask to be done to torrents that are there.
 
+use std::path::Path;
+
 use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, MoveRequest, Patch};
+use protocol::meta::Info;
 
 use crate::bus::{Action, Reply, Request, TorrentId};
 use crate::storage::selection;
 use crate::storage::state::{Change, State};
 
 use super::actor::Actor;
+use super::adding::path_hashes;
 use super::chores::Done;
-use super::entry::{Relocation, Removal, Stage};
+use super::entry::{Chore, Relocation, Removal, Stage};
 
 impl Actor {
     /// Takes in a request.
@@ -61,7 +65,10 @@ impl Actor {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if !entry.marks.is_paused && is_paused {
             let seeded_s = Some(entry.seeded_s(crate::bus::board::now_unix_s()));
-            self.write(id, &Change { is_paused: Some(true), seeded_s, ..Change::default() });
+            // Trackers are told that it goes: they are to hear at once when it goes on.
+            let next_announce_s = Some(None);
+            let change = Change { is_paused: Some(true), seeded_s, next_announce_s, ..Change::default() };
+            self.write(id, &change);
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.marks.is_paused = is_paused;
@@ -129,7 +136,9 @@ impl Actor {
         let free = admitted.and_then(|request| match self.info(id)? {
             Some(info) => {
                 let only_reads = !self.may_write(id);
-                self.refuse_taken_paths(Some(id), &info, request.dir.as_ref(), only_reads).map(|()| request)
+                self.refuse_taken_paths(Some(id), &info, &[request.dir.as_ref()], only_reads)?;
+                self.reserve(id, &info, request.dir.as_ref())?;
+                Ok(request)
             }
             None => Ok(request),
         });
@@ -139,10 +148,22 @@ impl Actor {
         }
     }
 
+    /// Has a torrent hold the paths where it is to be moved, beside those where it is.
+    fn reserve(&mut self, id: TorrentId, info: &Info, to: &Path) -> Result<(), ErrorReply> {
+        let (dir, lies_in) = (self.dir(id), self.lies_in(id));
+        let paths = path_hashes(info, &[to, &dir, &lies_in]);
+        self.commit(id, &Change { paths: Some(paths), ..Change::default() })
+    }
+
     fn want_relocation(&mut self, id: TorrentId, relocation: Relocation) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return drop(relocation.reply.map(|reply| reply.send(Err(gone()))));
         };
+        if matches!(&entry.stage, Stage::Busy(busy) if busy.chore == Chore::Relocate) {
+            return drop(
+                relocation.reply.map(|reply| reply.send(Err(conflict("it is being moved already")))),
+            );
+        }
         let before = entry.wish().relocation.replace(relocation);
         if let Some(reply) = before.and_then(|before| before.reply) {
             let _ = reply.send(Err(conflict("it was asked to be moved elsewhere meanwhile")));
@@ -201,6 +222,10 @@ impl Actor {
                 Done::Nothing
             });
         }
+        if self.is_seeded_enough(id) {
+            self.pause_at_goal(id);
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
         if patch.select.is_some() || patch.sequential.is_some_and(|it| it != entry.marks.is_sequential) {
             entry.marks.is_sequential = patch.sequential.unwrap_or(entry.marks.is_sequential);
             // Other files may be wanted now: it is looked at again what of them is there.
@@ -210,7 +235,7 @@ impl Actor {
         }
     }
 
-    fn back_up(&mut self, path: &std::path::Path, reply: Reply<()>) {
+    fn back_up(&mut self, path: &Path, reply: Reply<()>) {
         let admitted =
             path.to_str().ok_or_else(|| ErrorReply::new(ErrorCode::BadRequest, "its path is not UTF-8"));
         let admitted = admitted.map(str::to_owned);

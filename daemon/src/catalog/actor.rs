@@ -1,7 +1,7 @@
 //! The one task that owns the catalog: it hears requests, notices, and what became of chores, and takes each torrent
 //! one step further.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use crate::bus::board::now_unix_s;
 use crate::bus::{Board, Fault, Request, Requests, TorrentId};
 use crate::engine::{Engine, Notices, Server};
-use crate::storage::state::{Recorder, State};
+use crate::storage::state::{Change, Recorder, State};
 use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
 use super::chores::{Desks, Done};
@@ -61,6 +61,8 @@ pub(super) struct Actor {
     pub(super) found: BTreeMap<TorrentId, Vec<(Vec<SocketAddr>, Source)>>,
     /// When torrents are to be announced next, as far as that is not in the state yet.
     pub(super) announces: BTreeMap<TorrentId, i64>,
+    /// Torrents that are to be taken further, once what is being done is done.
+    pub(super) turns: VecDeque<TorrentId>,
 }
 
 impl Actor {
@@ -92,6 +94,7 @@ impl Actor {
             watch_folder: None,
             found: BTreeMap::new(),
             announces: BTreeMap::new(),
+            turns: VecDeque::new(),
         };
         (actor, inbox, notices)
     }
@@ -121,10 +124,16 @@ impl Actor {
                     Err(error) => tracing::error!("a chore has ended by a mistake of ours: {error}"),
                 },
                 Some(request) = requests.recv() => self.request(request),
-                _ = beats.tick() => {}
+                _ = beats.tick() => {
+                    if self.server.as_ref().is_some_and(Server::has_lost_a_thread) {
+                        tracing::error!("a thread has ended on its own");
+                        return self;
+                    }
+                }
                 _ = ticks.tick(), if !self.lively.is_empty() => self.tick(Instant::now()),
                 _ = rounds.tick() => self.go_round(),
             }
+            self.take_turns();
         }
     }
 
@@ -155,11 +164,15 @@ impl Actor {
             Step::Relocate => self.relocate(id),
             Step::Verify => self.verify(id),
             Step::Rest => self.rest(id),
-            Step::AwaitMetadata if self.queue.enter(id) => self.await_metadata(id),
+            Step::AwaitMetadata => self.await_metadata(id),
             Step::Fetch if self.queue.enter(id) => self.fetch(id),
-            Step::AwaitMetadata | Step::Fetch => {
+            Step::Fetch => {
                 self.withdraw(id);
                 self.show(id, Shown::Queued);
+            }
+            Step::GoHome => {
+                self.move_home(id);
+                self.relocate(id);
             }
             Step::Look => self.look(id),
             Step::Load => self.load(id),
@@ -181,8 +194,14 @@ impl Actor {
 
     /// Gives up a place in the queue; whoever has its turn begins.
     pub(super) fn give_up_place(&mut self, id: TorrentId) {
-        let next = self.queue.leave(id);
-        next.into_iter().for_each(|next| self.advance(next));
+        self.turns.extend(self.queue.leave(id));
+    }
+
+    /// Takes those further whose turn has come. Not from within what gave it to them: there may be thousands.
+    pub(super) fn take_turns(&mut self) {
+        while let Some(id) = self.turns.pop_front() {
+            self.advance(id);
+        }
     }
 
     /// Shows what a torrent is doing, and counts how long it is seeded.
@@ -194,6 +213,8 @@ impl Actor {
         } else if entry.seeding_since_s.is_some() {
             entry.seeded_s = entry.seeded_s(now_s);
             entry.seeding_since_s = None;
+            let change = Change { seeded_s: Some(entry.seeded_s), ..Change::default() };
+            self.recorder.change(entry.info_hash, change);
         }
         let is_shown =
             self.board.with(id, |row| row.state == state && (state == Shown::Error || row.error.is_none()));
@@ -240,6 +261,22 @@ impl Actor {
         self.board.with(id, |row| PathBuf::from(&*row.dir)).unwrap_or_default()
     }
 
+    /// Has all swarms that run behave as is chosen now.
+    fn set_swarms(&mut self) {
+        for id in self.lively.iter().copied().collect::<Vec<_>>() {
+            let Some(entry) = self.entries.get(&id).filter(|it| matches!(it.stage, Stage::Loaded(_))) else {
+                continue;
+            };
+            let (engine, info_hash, settings) =
+                (self.engine.clone(), entry.info_hash, self.company(id).settings);
+            self.tasks.spawn(async move {
+                // Fails only when everything ends.
+                let _ = engine.set(info_hash, settings).await;
+                Done::Nothing
+            });
+        }
+    }
+
     /// Takes over what may be changed while btd runs.
     fn reload(&mut self, settings: Settings) {
         let (engine, limits) = (self.engine().clone(), settings.limits);
@@ -253,7 +290,10 @@ impl Actor {
         if let Err(error) = self.watch_folder() {
             tracing::error!("{error}");
         }
-        next.into_iter().for_each(|next| self.advance(next));
+        self.turns.extend(next);
+        // Goals may be lower now, and swarms may have to behave otherwise.
+        self.check_goals();
+        self.set_swarms();
         self.board.announce_to_all(EventKind::Changed);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use protocol::control::{AddRequest, ErrorCode, ErrorReply, MAX_METAINFO_LENGTH, State as Shown, Torrent};
 use protocol::id::InfoHash;
-use protocol::meta::{FileKind, Info, Magnet, Metainfo};
+use protocol::meta::{FileEntry, FileKind, Info, Magnet, Metainfo};
 use tokio::task::spawn_blocking;
 
 use crate::bus::board::now_unix_s;
@@ -21,7 +21,7 @@ use super::actor::Actor;
 use super::chores::Done;
 use super::entry::{Entry, Marks, Stage};
 use super::goals::OwnGoals;
-use super::roots::Roots;
+use super::roots::{Roots, resolve};
 
 /// How long a .torrent file may take to come from the web.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -76,9 +76,12 @@ impl Actor {
         let info_hash = source.info_hash();
         self.refuse_known(&info_hash)?;
         let info = source.info(request)?;
+        let lies_in = self.incomplete_dir(request);
+        let elsewhere = lies_in.as_ref().and_then(|it| it.as_deref()).map(Path::new);
+        let folders: Vec<&Path> = std::iter::once(dir).chain(elsewhere).collect();
         if let Some(info) = &info {
             check_selection(info, request)?;
-            self.refuse_taken_paths(None, info, dir, request.seed_only)?;
+            self.refuse_taken_paths(None, info, &folders, request.seed_only)?;
         }
         let select = request.select.clone();
         let select = if select.is_empty() { source.selected() } else { select };
@@ -92,8 +95,8 @@ impl Actor {
             peers: Some(source.peers()),
             select: Some(select),
             file_paths: Some(request.file_paths.clone()),
-            paths: info.as_ref().map(|info| path_hashes(info, dir)),
-            lies_in: self.incomplete_dir(request),
+            paths: info.as_ref().map(|info| path_hashes(info, &folders)),
+            lies_in: lies_in.clone(),
             ..change_of(request)
         };
         let added_at_s = now_unix_s();
@@ -138,10 +141,10 @@ impl Actor {
         &mut self,
         id: Option<TorrentId>,
         info: &Info,
-        dir: &Path,
+        folders: &[&Path],
         only_reads: bool,
     ) -> Result<(), ErrorReply> {
-        let hashes = path_hashes(info, dir);
+        let hashes = path_hashes(info, folders);
         let holders = self.state.with_paths(&hashes, id.map(|id| id.0));
         let holders = holders.map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))?;
         let in_the_way =
@@ -154,7 +157,7 @@ impl Actor {
         let message = format!(
             "files of {} in {} are those of {name} ({other}) too: choose another folder, or --seed-only",
             info.name(),
-            dir.display()
+            folders.first().unwrap_or(&Path::new("")).display()
         );
         Err(ErrorReply::new(ErrorCode::Conflict, message).about(other))
     }
@@ -188,7 +191,7 @@ async fn read(
     let work = move || {
         let dir = match dir {
             Some(dir) => roots.admit(&dir)?,
-            None => default_dir,
+            None => resolve(&default_dir).unwrap_or(default_dir),
         };
         let source = match (magnet, metainfo, path, bytes) {
             (Some(magnet), ..) => {
@@ -354,16 +357,15 @@ fn entry(info_hash: InfoHash, request: &AddRequest, has_info: bool, lies_in: Opt
     }
 }
 
-/// What the paths of the files of `info` below `dir` are known by.
-pub(super) fn path_hashes(info: &Info, dir: &Path) -> Vec<i64> {
-    let files = info.files().iter().filter(|file| file.kind == FileKind::Regular);
-    files
-        .map(|file| {
-            let mut path = dir.to_owned();
-            path.extend(file.path.components());
-            path_hash(&path)
-        })
-        .collect()
+/// What the paths of the files of `info` below each of `folders` are known by.
+pub(super) fn path_hashes(info: &Info, folders: &[&Path]) -> Vec<i64> {
+    let hash = |folder: &Path, file: &FileEntry| {
+        let mut path = folder.to_owned();
+        path.extend(file.path.components());
+        path_hash(&path)
+    };
+    let files = || info.files().iter().filter(|file| file.kind == FileKind::Regular);
+    folders.iter().flat_map(|folder| files().map(move |file| hash(folder, file))).collect()
 }
 
 fn bad(message: &str) -> ErrorReply {

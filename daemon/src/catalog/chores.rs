@@ -64,6 +64,8 @@ pub(super) struct Ready {
     pub(super) files: Vec<(u32, FileRecord)>,
     /// Whether its pieces were hashed, and not only taken for whole.
     pub(super) is_proven: bool,
+    /// Whether it lies where it belongs, although it was not meant to be there yet.
+    pub(super) is_home: bool,
 }
 
 /// What is kept of a torrent whose swarm begins.

@@ -65,7 +65,7 @@ async fn make(
                 let _ = events.try_send(CreateEvent::Progress { done, total });
             }
             // Nobody waits for it any more.
-            () = events.closed() => watch.task.cancel(),
+            () = events.closed(), if !watch.task.is_cancelled() => watch.task.cancel(),
         }
     };
     if request.seed {

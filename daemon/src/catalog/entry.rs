@@ -68,6 +68,8 @@ pub(super) struct Marks {
     pub(super) is_called_for: bool,
     /// Peers are let in, and trackers are told.
     pub(super) is_offered: bool,
+    /// The user's command is still to be told that it is complete.
+    pub(super) owes_hook: bool,
 }
 
 /// How far a torrent is.
@@ -124,8 +126,12 @@ pub(super) struct Loaded {
     pub(super) torrent: Option<Arc<Torrent>>,
     pub(super) standing: watch::Receiver<Standing>,
     pub(super) keeper: Option<Keeper>,
-    /// Whether a note is being written.
-    pub(super) is_noting: bool,
+    /// Notes that are being written.
+    pub(super) notes: u32,
+    /// Whether its swarm has ended, and only notes are waited for.
+    pub(super) has_left: bool,
+    /// Whether pieces were verified since it was reckoned what is left.
+    pub(super) has_news: bool,
     /// How much each piece is wanted; empty where all are wanted alike.
     pub(super) priorities: Vec<Priority>,
     /// Bytes that are wanted and not verified.
@@ -136,6 +142,8 @@ pub(super) struct Loaded {
     pub(super) beginning: Option<Arc<Watch>>,
     /// What earlier swarms have moved: sent, and received.
     pub(super) moved_before: (u64, u64),
+    /// What trackers had been told of that when this swarm began.
+    pub(super) told_before: (u64, u64),
     pub(super) pulse: Pulse,
     /// Since when no peer was connected.
     pub(super) idle_since: Option<Instant>,
@@ -179,9 +187,11 @@ pub(super) enum Step {
     Verify,
     /// Nothing, and no peer is let in.
     Rest,
-    /// Ask peers what it is; needs a place in the queue.
+    /// Ask peers what it is.
     AwaitMetadata,
     Look,
+    /// Have its files moved to where they belong.
+    GoHome,
     /// Fetch what is missing; needs a place in the queue.
     Fetch,
     Load,
@@ -201,6 +211,7 @@ impl Entry {
             _ if !marks.has_info => Step::AwaitMetadata,
             _ if !marks.is_looked_at => Step::Look,
             _ if !marks.is_complete && !marks.is_seed_only => Step::Fetch,
+            _ if self.lies_in.is_some() && marks.is_complete => Step::GoHome,
             _ if marks.is_called_for => Step::Load,
             _ => Step::Offer,
         }
@@ -242,6 +253,13 @@ impl Entry {
     }
 }
 
+impl Stage {
+    /// Whether a swarm runs that waits for metadata, and nothing is done about that yet.
+    pub(super) fn is_awaiting(&self) -> bool {
+        matches!(self, Self::Loaded(loaded) if loaded.torrent.is_none() && loaded.beginning.is_none())
+    }
+}
+
 impl Wish {
     fn is_something(&self) -> bool {
         self.is_restart || self.is_verification || self.is_more_than_check()
@@ -272,13 +290,6 @@ impl Loaded {
         let (uploaded, downloaded) = self.moved_before;
         let sent = self.torrent.as_ref().map_or(0, |torrent| torrent.uploaded());
         (uploaded + sent, downloaded + self.standing.borrow().tally.downloaded)
-    }
-
-    /// How much `piece` counts of what is left.
-    pub(super) fn wanted_length(&self, piece: u32) -> u64 {
-        let is_wanted = self.priorities.get(piece as usize).is_none_or(|it| *it != Priority::Skip);
-        let length = self.torrent.as_ref().map_or(0, |torrent| torrent.info().geometry().length_of(piece));
-        if is_wanted { u64::from(length) } else { 0 }
     }
 }
 
@@ -325,6 +336,9 @@ mod tests {
         assert_eq!(it.step(), Step::Offer, "what is missing is never fetched");
         it.marks.is_called_for = true;
         assert_eq!(it.step(), Step::Load);
+        (it.marks.is_complete, it.lies_in) = (true, Some("/elsewhere".into()));
+        assert_eq!(it.step(), Step::GoHome);
+        it.lies_in = None;
         it.marks.is_failed = true;
         assert_eq!(it.step(), Step::Rest);
         it.wish().is_verification = true;

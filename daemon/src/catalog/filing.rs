@@ -1,7 +1,7 @@
 //! What the catalog writes into the state, and what it reads of it when it starts.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::control::{ErrorCode, ErrorReply, EventKind, State as Shown};
@@ -119,9 +119,8 @@ impl Actor {
             uploaded,
             downloaded,
         };
-        let written = self.state.record([&progress]);
+        let written = self.state.found(id.0, &progress, &change);
         self.tell_unwritten(written);
-        self.write(id, &change);
         self.board.update(id, |row| (row.size, row.have) = (size, size - left));
         left == 0
     }
@@ -129,12 +128,17 @@ impl Actor {
     /// Writes down the metadata of a torrent that came from peers.
     pub(super) fn save_metadata(&mut self, id: TorrentId, raw: &[u8]) -> Result<(), String> {
         let info = Info::parse(raw.into()).map_err(|error| format!("its metadata: {error}"))?;
-        let dir = self.dir(id);
-        self.refuse_taken_paths(Some(id), &info, &dir, false).map_err(|error| error.message)?;
+        let choices = self.state.choices(id.0).map_err(|error| error.to_string())?;
+        let renames: Vec<(u32, &str)> = choices.file_paths.iter().map(|it| (it.index, &*it.path)).collect();
+        let info = info.with_paths(&renames).map_err(|error| error.to_string())?;
+        let (dir, lies_in) = (self.dir(id), self.lies_in(id));
+        let folders: [&Path; 2] = [&dir, &lies_in];
+        let only_reads = self.entries.get(&id).is_some_and(|entry| entry.marks.is_seed_only);
+        self.refuse_taken_paths(Some(id), &info, &folders, only_reads).map_err(|error| error.message)?;
         let change = Change {
             name: Some(info.name().to_owned()),
             size: Some(info.geometry().length()),
-            paths: Some(super::adding::path_hashes(&info, &dir)),
+            paths: Some(super::adding::path_hashes(&info, &folders)),
             ..Change::default()
         };
         let metainfo = RawMetainfo::of_info(raw);

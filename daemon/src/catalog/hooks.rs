@@ -107,7 +107,7 @@ fn environment(occasion: Occasion, torrent: &Torrent) -> [(&'static str, String)
     [
         ("BTD_EVENT", event.to_owned()),
         ("BTD_INFO_HASH", torrent.info_hash.to_string()),
-        ("BTD_NAME", torrent.name.clone()),
+        ("BTD_NAME", torrent.name.replace('\0', "")),
         ("BTD_DIR", torrent.dir.clone()),
         ("BTD_LABEL", torrent.label.clone().unwrap_or_default()),
         ("BTD_SIZE", torrent.size.to_string()),

@@ -3,7 +3,7 @@
 //! Looking takes a place at the desk of its folder; hashing, which takes longest, one at a desk of its own, so that a
 //! torrent of which nothing is there yet does not wait for one of which everything is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,6 +30,12 @@ pub(super) struct Job {
     pub(super) must_be_whole: bool,
     /// Which files are wanted, and how they are made, where what is missing is to be fetched.
     pub(super) download: Option<(Vec<bool>, Placing)>,
+    /// Where it belongs, if it is to be looked there too.
+    pub(super) home: Option<PathBuf>,
+    /// Whether it was found there.
+    pub(super) is_home: bool,
+    /// What the names of files end in while they are not complete.
+    pub(super) suffix: Option<String>,
     pub(super) watch: Arc<Watch>,
 }
 
@@ -44,28 +50,45 @@ enum Looked {
 impl Job {
     /// Looks at the files, hashes what is not known, and makes files where something is to be fetched.
     pub(super) async fn run(
-        self,
+        mut self,
         folder: Arc<Semaphore>,
         hashing: Arc<Semaphore>,
     ) -> Result<Ready, ChoreError> {
         let turn = folder.acquire().await;
         let (job, looked) = blocking(move || self.look().map(|looked| (self, looked))).await?;
         drop(turn);
+        let is_home = job.is_home;
         let loaded = match looked {
-            Looked::Unproven(loaded) => return Ok(Ready::unproven(loaded)),
+            Looked::Unproven(loaded) => return Ok(Ready { is_home, ..Ready::unproven(loaded) }),
             Looked::Found(loaded) => loaded,
         };
         let turn = if loaded.bytes_to_check() > 0 { Some(hashing.acquire().await) } else { None };
         let (job, loaded) = blocking(move || job.check(loaded).map(|loaded| (job, loaded))).await?;
         drop(turn);
         let _turn = folder.acquire().await;
-        blocking(move || job.finish(loaded)).await
+        Ok(Ready { is_home, ..blocking(move || job.finish(loaded)).await? })
     }
 
-    fn look(&self) -> Result<Looked, ChoreError> {
+    fn seed(&self, saved: &Saved) -> load::Loaded {
+        load::seed(Arc::clone(&self.info), &self.dir, saved, self.suffix.as_deref())
+    }
+
+    /// Whether all of it lies where it belongs, as far as sizes tell, although it was not meant to be there yet.
+    fn is_at_home(&self, home: &Path) -> bool {
+        let nothing = Saved::default();
+        load::seed(Arc::clone(&self.info), home, &nothing, None).require_complete().is_ok()
+    }
+
+    fn look(&mut self) -> Result<Looked, ChoreError> {
+        let home = self.home.take();
+        if let Some(home) = home.filter(|home| self.is_at_home(home)) {
+            self.dir = home;
+            self.is_home = true;
+        }
+
         if self.is_check_skipped && self.chore != Chore::Verify {
             // What was not checked is not known to be missing either: files of the right size will do.
-            let looked = load::seed(Arc::clone(&self.info), &self.dir, &Saved::default());
+            let looked = self.seed(&Saved::default());
             match looked.require_complete() {
                 Ok(loaded) => return Ok(Looked::Unproven(loaded)),
                 Err(error) if self.must_be_whole => return Err(error.into()),
@@ -73,7 +96,7 @@ impl Job {
                 Err(_) => {}
             }
         }
-        let mut loaded = load::seed(Arc::clone(&self.info), &self.dir, &self.saved);
+        let mut loaded = self.seed(&self.saved);
         if self.chore == Chore::Verify {
             loaded.distrust();
         }
@@ -130,7 +153,7 @@ fn records(loaded: &load::Loaded) -> Vec<(u32, FileRecord)> {
 impl Ready {
     fn new(loaded: load::Loaded) -> Self {
         let (files, synced) = (records(&loaded), loaded.synced().clone());
-        Self { torrent: Arc::new(loaded.into_torrent()), synced, files, is_proven: true }
+        Self { torrent: Arc::new(loaded.into_torrent()), synced, files, is_proven: true, is_home: false }
     }
 
     /// What is taken for whole; nothing of it is remembered as known.
@@ -141,6 +164,7 @@ impl Ready {
             synced,
             files: Vec::new(),
             is_proven: false,
+            is_home: false,
         }
     }
 }

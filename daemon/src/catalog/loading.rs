@@ -1,6 +1,7 @@
 //! Getting torrents ready: looked at, checked, loaded into a swarm, or fetched.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use protocol::control::State as Shown;
@@ -13,14 +14,15 @@ use crate::engine::{Company, Member, ServerError};
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
 use crate::storage::selection;
+use crate::storage::state::Change;
 
 use super::actor::Actor;
 use super::chores::{ChoreError, Done, NewSwarm, Ready};
-use super::entry::{Busy, Chore, Loaded, Pulse, Stage, Watch};
+use super::entry::{Busy, Chore, Entry, Loaded, Pulse, Stage, Watch};
 use super::job::Job;
 
 /// How long what was noted may take to be written, before a torrent is looked at anew.
-const NOTES_TIMEOUT: Duration = Duration::from_secs(10);
+const NOTES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to do about payload that is no longer what it was.
 const REMEDY: &str = "put it back and `btctl resume`, or have what is missing fetched after `btctl verify`";
@@ -35,6 +37,7 @@ impl Actor {
     /// Hashes everything.
     pub(super) fn verify(&mut self, id: TorrentId) {
         self.withdraw(id);
+        self.give_up_place(id);
         self.show(id, Shown::Checking);
         self.start_chore(id, Chore::Verify);
     }
@@ -72,9 +75,12 @@ impl Actor {
     fn job(&mut self, id: TorrentId, chore: Chore) -> Result<Job, String> {
         let entry = self.entries.get(&id).ok_or("it is gone")?;
         let (info_hash, marks) = (entry.info_hash, entry.marks);
+        let lies_elsewhere = entry.lies_in.is_some();
         let text = |error: &dyn ToString| error.to_string();
-        // What was noted last is to be known here.
-        self.recorder.flush(NOTES_TIMEOUT).map_err(|error| text(&error))?;
+        // What was noted last is to be known here. Where it cannot be written, what is not known is hashed.
+        if let Err(error) = self.recorder.flush(NOTES_TIMEOUT) {
+            tracing::warn!("{error}");
+        }
         let saved = self.state.load(&info_hash).map_err(|error| text(&error))?.unwrap_or_default();
         let raw = saved.info.clone().ok_or("its metadata is not in the state any more")?;
         let choices = self.state.choices(id.0).map_err(|error| text(&error))?;
@@ -102,6 +108,9 @@ impl Actor {
             is_check_skipped,
             must_be_whole,
             download,
+            home: (chore == Chore::Look && lies_elsewhere).then(|| self.dir(id)),
+            is_home: false,
+            suffix: self.settings.placing.suffix.clone(),
             watch: Arc::new(Watch::hashing(self.engine().lanes().meter())),
         })
     }
@@ -116,7 +125,14 @@ impl Actor {
             Err(ChoreError::Load(error)) if entry.marks.is_complete => {
                 return self.fail(id, format!("{error}: {REMEDY}"));
             }
-            Err(error) => return self.fail(id, error.to_string()),
+            Err(error) => {
+                if chore == Chore::Verify {
+                    entry.wish().is_verification = false;
+                    entry.marks.is_failed = false;
+                    entry.tidy();
+                }
+                return self.fail(id, error.to_string());
+            }
             Ok(_) if entry.is_obsolete(chore) => {}
             Ok(ready) => return self.take_up(id, chore, ready),
         }
@@ -133,11 +149,19 @@ impl Actor {
         }
         // What was hashed is no longer taken on trust.
         entry.marks.is_check_skipped &= !ready.is_proven;
+        if ready.is_home {
+            entry.lies_in = None;
+            self.write(id, &Change { lies_in: Some(None), ..Change::default() });
+        }
         let priorities = match self.priorities(id, &ready.torrent) {
             Ok(priorities) => priorities,
             Err(error) => return self.fail(id, error),
         };
         let is_complete = self.note_found(id, chore, &ready, &priorities);
+        self.complete_late(id, was_complete, is_complete);
+        if self.entries.get(&id).is_some_and(Entry::must_leave) {
+            return self.advance(id);
+        }
         match chore {
             // What was whole and is not any more is not fetched again before the user has heard of it.
             Chore::Load | Chore::Fetch if was_complete && !is_complete => {
@@ -145,6 +169,15 @@ impl Actor {
             }
             Chore::Load | Chore::Fetch => self.enroll(id, ready, priorities),
             _ => self.advance(id),
+        }
+    }
+
+    /// A download that was ended between its last piece and its completion is completed now.
+    fn complete_late(&mut self, id: TorrentId, was_complete: bool, is_complete: bool) {
+        let is_first = self.entries.get(&id).is_some_and(|entry| entry.completed_at_s.is_none());
+        let was_fetched = self.board.with(id, |row| row.downloaded > 0) == Some(true);
+        if !was_complete && is_complete && is_first && was_fetched {
+            self.complete(id);
         }
     }
 
@@ -194,7 +227,7 @@ impl Actor {
     }
 
     /// How a torrent's peers are to be treated. Its trackers are told apart from that, also while no swarm runs.
-    fn company(&self, id: TorrentId) -> Company {
+    pub(super) fn company(&self, id: TorrentId) -> Company {
         let Some(entry) = self.entries.get(&id) else { return Company::default() };
         let mut settings = self.settings.swarm;
         if entry.marks.is_sequential {
@@ -221,15 +254,30 @@ impl Actor {
         };
         entry.stage = Stage::Loaded(Box::new(Loaded::new(swarm, member, moved)));
         entry.marks.is_called_for = false;
+        let has_metadata_waiting = entry.marks.has_info && entry.stage.is_awaiting();
         self.lively.insert(id);
         if !is_fetching {
             self.give_up_place(id);
         }
         self.announce(id);
+        self.count_on(id);
         self.show(id, state);
         self.name_peers(id);
         self.pass_on_found(id);
+        if has_metadata_waiting {
+            // It came before it was known that the swarm runs.
+            self.get_ready(id);
+        }
         self.advance(id);
+    }
+
+    /// What trackers were told goes on from where it was.
+    fn count_on(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let (Stage::Loaded(loaded), Some(stats)) = (&mut entry.stage, &entry.stats) {
+            let told = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            loaded.told_before = (told(&stats.uploaded), told(&stats.downloaded));
+        }
     }
 
     /// Tells the swarm of a torrent of the peers that its magnet link names.
@@ -255,13 +303,29 @@ impl Actor {
 
     /// The metadata of a torrent came from peers.
     pub(super) fn metadata(&mut self, id: TorrentId, raw: &[u8]) {
-        if let Err(error) = self.save_metadata(id, raw) {
-            return self.fail(id, error);
+        match self.save_metadata(id, raw) {
+            Ok(()) => self.get_ready(id),
+            Err(error) => self.fail(id, error),
+        }
+    }
+
+    /// Gets the files of a torrent ready whose swarm has waited for its metadata. One that is only served, or has no
+    /// place among those that are fetched, goes on from its row.
+    fn get_ready(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.marks.is_seed_only || !self.queue.enter(id) {
+            entry.wish().is_restart = true;
+            return self.advance(id);
+        }
+        if !entry.stage.is_awaiting() {
+            return;
         }
         match self.job(id, Chore::Fetch) {
             Ok(job) => {
                 if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
                     loaded.beginning = Some(Arc::clone(&job.watch));
+                    // Nothing is known to be here until its files were looked at.
+                    loaded.left = job.info.geometry().length();
                     self.spawn_job(job, move |result| Done::Begun(id, result));
                 }
             }
@@ -272,8 +336,12 @@ impl Actor {
     /// The files of a torrent whose metadata came from peers are ready.
     pub(super) fn begun(&mut self, id: TorrentId, result: Result<Ready, ChoreError>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let is_waiting = matches!(&entry.stage, Stage::Loaded(loaded) if loaded.beginning.is_some());
-        if !is_waiting || entry.must_leave() {
+        let (Stage::Loaded(loaded) | Stage::Leaving(loaded)) = &mut entry.stage else { return };
+        loaded.beginning = None;
+        if matches!(entry.stage, Stage::Leaving(_)) {
+            return self.close(id);
+        }
+        if entry.must_leave() {
             return self.advance(id);
         }
         let ready = match result {
@@ -295,7 +363,6 @@ impl Actor {
             Done::Nothing
         });
         if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
-            loaded.beginning = None;
             loaded.left = missing(&torrent, &priorities);
             loaded.keeper = Some(Keeper::new(Arc::clone(&torrent), synced, loaded.moved_before));
             (loaded.torrent, loaded.priorities) = (Some(torrent), priorities);
@@ -312,12 +379,16 @@ impl Loaded {
             torrent,
             standing: member.standing,
             keeper,
-            is_noting: false,
+            notes: 0,
+            has_left: false,
+            // What was verified before it was known that the swarm runs counts too.
+            has_news: true,
             priorities,
             left,
             is_fetching,
             beginning: None,
             moved_before,
+            told_before: (0, 0),
             pulse: Pulse { at: Instant::now(), uploaded, downloaded },
             idle_since: None,
         }

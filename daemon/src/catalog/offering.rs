@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use protocol::control::State as Shown;
 use protocol::id::InfoHash;
 use protocol::swarm::candidates::Source;
 
 use crate::bus::TorrentId;
 use crate::bus::board::now_unix_s;
 use crate::discovery::{Stats, Tracked};
-use crate::storage::Leave;
 
 use super::actor::Actor;
 use super::chores::Done;
@@ -34,7 +32,7 @@ impl Actor {
     /// Has a torrent announced from now on, if it is not.
     pub(super) fn announce(&mut self, id: TorrentId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let row = self.board.with(id, |row| (Arc::clone(&row.trackers), row.size - row.have));
+        let row = self.board.with(id, |row| (Arc::clone(&row.trackers), row.size.saturating_sub(row.have)));
         let Some((trackers, left)) = row else { return };
         if std::mem::replace(&mut entry.marks.is_offered, true) {
             return;
@@ -54,12 +52,15 @@ impl Actor {
     /// Turns peers away from now on, and takes leave of trackers.
     pub(super) fn withdraw(&mut self, id: TorrentId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        self.found.remove(&id);
+        self.announces.remove(&id);
         self.engine.forget(entry.info_hash);
         if std::mem::take(&mut entry.marks.is_called_for) {
             // Those who wait for it are turned away.
             let (engine, info_hash) = (self.engine.clone(), entry.info_hash);
             self.tasks.spawn(async move {
-                let _ = engine.remove(info_hash, Leave::Nothing, false).await;
+                // Fails only when everything ends.
+                let _ = engine.refuse(info_hash).await;
                 Done::Nothing
             });
         }
@@ -74,7 +75,7 @@ impl Actor {
         let Some(id) = self.board.id_of(info_hash) else { return };
         self.called_for(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if matches!(entry.stage, Stage::Busy(_)) && !addresses.is_empty() {
+        if !matches!(entry.stage, Stage::Loaded(_)) && !addresses.is_empty() {
             self.found.entry(id).or_default().push((addresses, source));
         }
     }
@@ -95,11 +96,13 @@ impl Actor {
     /// A peer has come for a torrent.
     pub(super) fn called_for(&mut self, id: TorrentId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let is_offered = self.board.with(id, |row| row.state) == Some(Shown::Seeding);
-        if is_offered && matches!(entry.stage, Stage::Row) {
-            entry.marks.is_called_for = true;
-            self.advance(id);
+        if !entry.marks.is_offered {
+            return;
         }
+        if !matches!(entry.stage, Stage::Loaded(_)) {
+            entry.marks.is_called_for = true;
+        }
+        self.advance(id);
     }
 }
 

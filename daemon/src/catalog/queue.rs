@@ -36,8 +36,8 @@ impl Queue {
 
     /// Gives up the place of `id`, or its turn. Those that may begin now are to [`enter`](Self::enter) again.
     pub(super) fn leave(&mut self, id: TorrentId) -> Vec<TorrentId> {
-        self.waiting.remove(&id);
-        if self.active.remove(&id) { self.next() } else { Vec::new() }
+        let had_turn = self.waiting.remove(&id) | self.active.remove(&id);
+        if had_turn { self.next() } else { Vec::new() }
     }
 
     /// Lets so many run. Those that may begin now are to [`enter`](Self::enter); none that runs is stopped.
@@ -78,8 +78,12 @@ mod tests {
         assert_eq!((queue.position(A), queue.position(C), queue.position(B)), (Some(1), Some(2), None));
         assert_eq!(queue.leave(B), [A]);
         assert!(!queue.enter(C), "it is not its turn");
-        assert!(queue.enter(A) && queue.leave(C).is_empty());
+        assert!(queue.enter(A));
+        queue.leave(C);
         assert_eq!(queue.leave(A), []);
+        assert!(queue.enter(A) && !queue.enter(B) && !queue.enter(C));
+        queue.leave(A);
+        assert_eq!(queue.leave(B), [C], "who has its turn and goes gives it to the next");
     }
 
     #[test]

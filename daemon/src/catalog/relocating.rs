@@ -13,7 +13,7 @@ use crate::storage::state::{Change, FileRecord, Progress};
 use super::acting::conflict;
 use super::actor::Actor;
 use super::chores::{self, ChoreError, Done};
-use super::entry::{Busy, Chore, Relocation, Stage, Watch};
+use super::entry::{Busy, Chore, Entry, Relocation, Stage, Watch};
 use super::hooks::Occasion;
 
 impl Actor {
@@ -22,6 +22,7 @@ impl Actor {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Some(request) = entry.wish().relocation.as_ref().map(|it| it.request.clone()) else { return };
         self.withdraw(id);
+        self.give_up_place(id);
         let from = self.lies_in(id);
         let to = PathBuf::from(&request.dir);
         let info = match self.info(id) {
@@ -94,8 +95,13 @@ impl Actor {
     fn lie(&mut self, id: TorrentId, dir: &Path) -> Result<(), ErrorReply> {
         let text = dir.to_str().ok_or_else(|| conflict("the path of the folder is not UTF-8"))?;
         let info = self.info(id)?;
-        let paths = info.map(|info| super::adding::path_hashes(&info, dir));
-        let is_looked_at = self.entries.get(&id).is_some_and(|entry| entry.marks.is_looked_at);
+        let paths = info.map(|info| super::adding::path_hashes(&info, &[dir]));
+        // Where nothing was moved it is not known what is there.
+        let was_moved = |entry: &Entry| {
+            entry.wish.as_ref().and_then(|it| it.relocation.as_ref()).is_none_or(|it| !it.request.is_there)
+        };
+        let is_looked_at =
+            self.entries.get(&id).is_some_and(|entry| entry.marks.is_looked_at && was_moved(entry));
         let change = Change {
             dir: Some(text.to_owned()),
             lies_in: Some(None),
@@ -106,6 +112,7 @@ impl Actor {
         self.commit(id, &change)?;
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.lies_in = None;
+            entry.marks.is_looked_at = is_looked_at;
         }
         let dir = self.interned.text(text);
         self.board.update(id, |row| row.dir = dir);
@@ -117,15 +124,17 @@ impl Actor {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let relocation = entry.wish().relocation.take();
         entry.tidy();
-        let is_complete = entry.marks.is_complete;
+        let owes_hook = result.is_ok() && std::mem::take(&mut entry.marks.owes_hook);
         match relocation.and_then(|it| it.reply) {
             Some(reply) => drop(reply.send(result)),
             // It went home by itself, because it was complete.
             None => match result {
-                Ok(()) if is_complete => self.call_hook(id, Occasion::Completed),
                 Ok(()) => {}
                 Err(error) => return self.fail(id, format!("cannot be moved where it belongs: {error}")),
             },
+        }
+        if owes_hook {
+            self.call_hook(id, Occasion::Completed);
         }
         self.advance(id);
     }
@@ -137,6 +146,7 @@ impl Actor {
         let Some(dir) = home.to_str().filter(|_| entry.lies_in.is_some()) else { return false };
         let request = MoveRequest { dir: dir.to_owned(), is_there: false };
         entry.wish().relocation = Some(Relocation { request, reply: None });
+        entry.marks.owes_hook |= entry.completed_at_s.is_some();
         true
     }
 
@@ -151,6 +161,8 @@ impl Actor {
             Err(error) => return self.end_removal(id, Err(error)),
         };
         let Some(info) = info else { return self.deleted(id, Ok(())) };
+        // One that is cut short here is not to fetch again what is deleted.
+        self.write(id, &Change { is_paused: Some(true), ..Change::default() });
         let (dir, suffix) = (self.lies_in(id), self.settings.placing.suffix.clone());
         self.busy(id, Chore::Delete);
         let desk = self.desks.of_folder(&dir);
@@ -171,13 +183,15 @@ impl Actor {
         entry.stage = Stage::Row;
         let removal = entry.wish().removal.take();
         entry.tidy();
-        let relocation = entry.wish.as_mut().and_then(|wish| wish.relocation.take());
+        let relocation =
+            entry.wish.as_mut().filter(|_| result.is_ok()).and_then(|wish| wish.relocation.take());
         let info_hash = entry.info_hash;
         if result.is_ok() {
             self.recorder.forget(&info_hash);
             self.entries.remove(&id);
             self.lively.remove(&id);
             self.announces.remove(&id);
+            self.found.remove(&id);
             self.give_up_place(id);
             self.board.remove(id);
         }

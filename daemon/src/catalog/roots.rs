@@ -43,7 +43,7 @@ impl Roots {
 }
 
 /// `path` without links and dots. What does not exist is taken as it stands, but for `..`, which would have no meaning.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut rest: Vec<&OsStr> = Vec::new();
     let mut existing = path;
     loop {

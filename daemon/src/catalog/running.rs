@@ -10,14 +10,15 @@ use crate::bus::board::now_unix_s;
 use crate::bus::{Fault, Live, TorrentId};
 use crate::coordinator::Notice;
 use crate::engine::{ServerError, Unloaded};
-use crate::storage::Leave;
 use crate::storage::keeper::Note;
 use crate::storage::state::{Change, Progress};
+use crate::storage::{Leave, TorrentError};
 
 use super::actor::Actor;
 use super::chores::{self, Done};
 use super::entry::{Loaded, Pulse, Stage, Step};
 use super::hooks::Occasion;
+use super::loading::missing;
 
 /// How long a torrent without a peer stays loaded: long enough for one that comes back.
 const IDLE_TIME: Duration = Duration::from_secs(60);
@@ -65,6 +66,9 @@ impl Actor {
     fn look_after(&mut self, id: TorrentId, now: Instant) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Stage::Loaded(loaded) = &mut entry.stage else { return };
+        if let (true, Some(torrent)) = (std::mem::take(&mut loaded.has_news), &loaded.torrent) {
+            loaded.left = missing(torrent, &loaded.priorities);
+        }
         let live = loaded.measure(now);
         let moved = loaded.moved();
         let left = loaded.left;
@@ -72,9 +76,8 @@ impl Actor {
             loaded.tell(stats);
         }
         let error = loaded.torrent.as_ref().and_then(|torrent| torrent.error()).map(ToString::to_string);
-        let note = loaded.keeper.as_mut().filter(|_| !loaded.is_noting);
+        let note = loaded.keeper.as_mut().filter(|_| loaded.notes == 0);
         let note = note.and_then(|keeper| keeper.note(loaded.standing.borrow().tally.downloaded));
-        loaded.is_noting |= note.is_some();
         let is_complete = loaded.is_fetching && left == 0 && loaded.torrent.is_some();
         let is_disk_full = loaded.standing.borrow().is_disk_full;
         let is_idle = loaded.is_idle(now);
@@ -92,6 +95,19 @@ impl Actor {
         } else if is_idle {
             self.unload(id, true);
         }
+    }
+
+    /// Reckons what is left of a torrent, and shows it.
+    pub(super) fn reckon(&mut self, id: TorrentId) {
+        let Some(Stage::Loaded(loaded) | Stage::Leaving(loaded)) =
+            self.entries.get_mut(&id).map(|it| &mut it.stage)
+        else {
+            return;
+        };
+        let Some(torrent) = &loaded.torrent else { return };
+        loaded.left = missing(torrent, &loaded.priorities);
+        let (moved, left) = (loaded.moved(), loaded.left);
+        self.show_figures(id, Live::default(), moved, left);
     }
 
     /// Puts figures on the board, if they have changed.
@@ -120,6 +136,11 @@ impl Actor {
 
     /// Has a note written down, on a thread that may wait for the files to be looked at.
     fn take_note(&mut self, id: TorrentId, note: Note) {
+        if let Some(Stage::Loaded(loaded) | Stage::Leaving(loaded)) =
+            self.entries.get_mut(&id).map(|it| &mut it.stage)
+        {
+            loaded.notes += 1;
+        }
         let (lanes, recorder) = (Arc::clone(self.engine().lanes()), Arc::clone(&self.recorder));
         let desk = self.desks.of_folder(&self.lies_in(id));
         let have_bytes = self.board.with(id, |row| row.have).unwrap_or_default();
@@ -133,13 +154,12 @@ impl Actor {
 
     /// A note was taken.
     pub(super) fn noted(&mut self, id: TorrentId) {
-        match self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
-            Some(Stage::Loaded(loaded)) => loaded.is_noting = false,
-            // Not its last note, if it has a keeper still.
-            Some(Stage::Leaving(loaded)) if loaded.keeper.is_some() => loaded.is_noting = false,
-            Some(Stage::Leaving(_)) => self.close(id),
-            _ => {}
+        if let Some(Stage::Loaded(loaded) | Stage::Leaving(loaded)) =
+            self.entries.get_mut(&id).map(|it| &mut it.stage)
+        {
+            loaded.notes = loaded.notes.saturating_sub(1);
         }
+        self.close(id);
     }
 
     /// Has what was written brought to the disk. A writer that is too far behind is asked again.
@@ -155,7 +175,7 @@ impl Actor {
     }
 
     /// All that was wanted of a torrent is here.
-    fn complete(&mut self, id: TorrentId) {
+    pub(super) fn complete(&mut self, id: TorrentId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.marks.is_complete = true;
         let info_hash = entry.info_hash;
@@ -171,11 +191,11 @@ impl Actor {
         self.show(id, Shown::Seeding);
         self.board.announce(id, EventKind::Completed);
         self.give_up_place(id);
-        if self.move_home(id) {
+        match self.move_home(id) {
             // The command is run when it lies where the user wants it.
-            return self.advance(id);
+            true => self.turns.push_back(id),
+            false => self.call_hook(id, Occasion::Completed),
         }
-        self.call_hook(id, Occasion::Completed);
     }
 
     /// Ends the swarm of a torrent; one that is only idle stays as it is when a peer comes meanwhile.
@@ -184,6 +204,9 @@ impl Actor {
         let Stage::Loaded(loaded) = std::mem::replace(&mut entry.stage, Stage::Row) else { return };
         if let Some(watch) = &loaded.beginning {
             watch.task.cancel();
+        }
+        if let Some(stats) = &entry.stats {
+            loaded.tell(stats);
         }
         entry.stage = Stage::Leaving(loaded);
         let leave = match entry.step() {
@@ -201,7 +224,11 @@ impl Actor {
     /// The swarm of a torrent has ended.
     pub(super) fn left(&mut self, id: TorrentId, unloaded: Result<Unloaded, ServerError>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Stage::Leaving(loaded) = std::mem::replace(&mut entry.stage, Stage::Row) else { return };
+        let stage = std::mem::replace(&mut entry.stage, Stage::Row);
+        let Stage::Leaving(mut loaded) = stage else {
+            entry.stage = stage;
+            return;
+        };
         if matches!(unloaded, Ok(Unloaded::Busy)) {
             entry.stage = Stage::Loaded(loaded);
             return self.advance(id);
@@ -215,26 +242,27 @@ impl Actor {
             wasted: Some(entry.wasted),
             ..Change::default()
         };
-        let mut loaded = loaded;
-        let note =
-            loaded.keeper.take().filter(|_| tally.downloaded > 0).map(|it| it.last_note(tally.downloaded));
+        self.recorder.change(entry.info_hash, change);
+        let note = loaded.last_note();
+        loaded.has_left = true;
         entry.stage = Stage::Leaving(loaded);
         self.show_figures(id, Live::default(), moved, left);
-        self.write(id, &change);
-        match note {
+        if let Some(note) = note {
             // What is done next reads what this writes.
-            Some(note) => self.take_note(id, note),
-            None => self.close(id),
+            self.take_note(id, note);
         }
+        self.close(id);
     }
 
-    /// Nothing of a torrent's swarm is left to be written down: it is a row again.
-    fn close(&mut self, id: TorrentId) {
-        self.lively.remove(&id);
-        if let Some(entry) = self.entries.get_mut(&id) {
+    /// Makes a row of a torrent whose swarm has ended, once nothing of it is left to be written down.
+    pub(super) fn close(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let is_over = |it: &Loaded| it.has_left && it.notes == 0 && it.beginning.is_none();
+        if matches!(&entry.stage, Stage::Leaving(loaded) if is_over(loaded)) {
             entry.stage = Stage::Row;
+            self.lively.remove(&id);
+            self.advance(id);
         }
-        self.advance(id);
     }
 
     /// Hears what the coordinator has to say.
@@ -260,7 +288,7 @@ impl Actor {
             }
             Notice::Verified(info_hash, piece) => {
                 if let Some(loaded) = self.loaded_of(&info_hash) {
-                    loaded.left = loaded.left.saturating_sub(loaded.wanted_length(piece));
+                    loaded.has_news = true;
                     if let Some(keeper) = &mut loaded.keeper {
                         keeper.verified(piece);
                     }
@@ -321,15 +349,20 @@ impl Actor {
 
     fn check_seed_times(&mut self) {
         if self.has_seed_times() {
-            for id in self.entries.keys().copied().collect::<Vec<_>>() {
-                if self.is_seeded_enough(id) {
-                    self.pause_at_goal(id);
-                }
+            self.check_goals();
+        }
+    }
+
+    /// Pauses those that have been seeded enough.
+    pub(super) fn check_goals(&mut self) {
+        for id in self.entries.keys().copied().collect::<Vec<_>>() {
+            if self.is_seeded_enough(id) {
+                self.pause_at_goal(id);
             }
         }
     }
 
-    fn is_seeded_enough(&self, id: TorrentId) -> bool {
+    pub(super) fn is_seeded_enough(&self, id: TorrentId) -> bool {
         let Some(entry) = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some()) else {
             return false;
         };
@@ -342,7 +375,7 @@ impl Actor {
     }
 
     /// A torrent has been seeded enough.
-    fn pause_at_goal(&mut self, id: TorrentId) {
+    pub(super) fn pause_at_goal(&mut self, id: TorrentId) {
         let name = self.board.with(id, |row| row.name.to_string()).unwrap_or_default();
         tracing::info!("{name}: paused, since it has been seeded as much as was wanted");
         self.set_paused(id, true);
@@ -381,10 +414,20 @@ impl Loaded {
     /// Keeps what trackers are told true.
     fn tell(&self, stats: &crate::discovery::Stats) {
         let sent = self.torrent.as_ref().map_or(0, |torrent| torrent.uploaded());
-        stats.uploaded.store(sent, Ordering::Relaxed);
-        stats.downloaded.store(self.standing.borrow().tally.downloaded, Ordering::Relaxed);
+        let received = self.standing.borrow().tally.downloaded;
+        let (sent_before, received_before) = self.told_before;
+        stats.uploaded.store(sent_before + sent, Ordering::Relaxed);
+        stats.downloaded.store(received_before + received, Ordering::Relaxed);
         if self.torrent.is_some() {
             stats.left.store(self.left, Ordering::Relaxed);
         }
+    }
+
+    /// What is to be noted at its end. What is wrong with a torrent is not remembered as if it were right.
+    pub(super) fn last_note(&mut self) -> Option<Note> {
+        let downloaded = self.standing.borrow().tally.downloaded;
+        let error = self.torrent.as_ref().and_then(|torrent| torrent.error());
+        let is_sound = matches!(error, None | Some(TorrentError::Withdrawn));
+        self.keeper.take().filter(|_| downloaded > 0 && is_sound).map(|keeper| keeper.last_note(downloaded))
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use protocol::control::EventKind;
 use protocol::id::InfoHash;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::bus::board::now_unix_s;
 use crate::bus::{Request, TorrentId};
 use crate::engine::{Notices, Server};
-use crate::storage::state::Change;
+use crate::storage::state::{Change, Progress};
 
 use super::actor::Actor;
-use super::entry::Stage;
+use super::entry::{Chore, Entry, Stage};
 use super::{CatalogError, Instruction, Parts, watch_folder};
 
 /// How long files may take to be looked at for the last notes.
@@ -73,22 +73,28 @@ impl Actor {
         let lanes = Arc::clone(self.engine().lanes());
         let server = self.server.take();
         // What is whole is written, hashed and counted by this; and trackers are told.
-        let told = spawn_blocking(move || server.map(Server::stop)).await.ok().flatten();
+        // On a thread of its own: disks that do not answer may have all the others.
+        let (told, is_told) = oneshot::channel();
+        std::thread::spawn(move || told.send(server.map(Server::stop)));
+        let told = is_told.await.ok().flatten();
         self.forget_announces(told.map(|farewell| farewell.told).unwrap_or_default());
         while let Ok(notice) = notices.try_recv() {
             self.hear(notice);
+        }
+        self.finish_moves().await;
+        for id in self.lively.iter().copied().collect::<Vec<_>>() {
+            self.reckon(id);
         }
         self.write_counters();
         self.write_seed_times();
         self.write_announces();
         let mut notes = JoinSet::new();
-        for entry in self.entries.values_mut() {
+        for (id, entry) in &mut self.entries {
             let (Stage::Loaded(loaded) | Stage::Leaving(loaded)) = &mut entry.stage else { continue };
-            let downloaded = loaded.standing.borrow().tally.downloaded;
-            if let Some(keeper) = loaded.keeper.take() {
+            let have_bytes = self.board.with(*id, |row| row.have).unwrap_or_default();
+            if let Some(note) = loaded.last_note() {
                 let (lanes, recorder) = (Arc::clone(&lanes), Arc::clone(&self.recorder));
-                let note = keeper.last_note(downloaded);
-                notes.spawn_blocking(move || recorder.record(note.look(&lanes)));
+                notes.spawn_blocking(move || recorder.record(Progress { have_bytes, ..note.look(&lanes) }));
             }
         }
         let all = async { while notes.join_next().await.is_some() {} };
@@ -110,6 +116,19 @@ impl Actor {
                 let change =
                     Change { uploaded: Some(uploaded), downloaded: Some(downloaded), ..Change::default() };
                 self.recorder.change(entry.info_hash, change);
+            }
+        }
+    }
+
+    /// Waits for files that are being moved or deleted: where they are is to be remembered.
+    async fn finish_moves(&mut self) {
+        let is_moving = |entry: &Entry| matches!(&entry.stage, Stage::Busy(busy) if matches!(busy.chore, Chore::Relocate | Chore::Delete));
+        let deadline = tokio::time::Instant::now() + NOTES_TIMEOUT;
+        while self.entries.values().any(is_moving) {
+            match tokio::time::timeout_at(deadline, self.tasks.join_next()).await {
+                Ok(Some(Ok(done))) => self.done(done),
+                Ok(Some(Err(_))) => {}
+                Ok(None) | Err(_) => return,
             }
         }
     }

@@ -34,6 +34,7 @@ impl Loop {
                 self.notices.extend(notice.flatten());
             }
             Instruction::Remove(request) => self.remove(request),
+            Instruction::Refuse(info_hash) => self.waiting.refuse(info_hash),
             Instruction::Limit { info_hash, upload_bytes_per_s, download_bytes_per_s } => {
                 let limits = match info_hash {
                     None => Some(Arc::clone(&self.parts.limits)),

@@ -39,6 +39,8 @@ pub enum Instruction {
     ///
     /// [`Notice::Wanted`]: super::Notice::Wanted
     Remove(Request),
+    /// Peers that wait for a torrent are to be turned away.
+    Refuse(InfoHash),
     /// What a torrent, or all together where none is named, may send and receive.
     Limit {
         /// Which, if not all.

@@ -89,6 +89,14 @@ impl Engine {
         self.registry.remove(info_hash, Leave::Nothing);
     }
 
+    /// Has peers that wait for a torrent turned away: it is not loaded for them.
+    ///
+    /// # Errors
+    /// When the coordinator has ended.
+    pub async fn refuse(&self, info_hash: InfoHash) -> Result<(), ServerError> {
+        self.instruct(Instruction::Refuse(info_hash)).await
+    }
+
     /// Adds a torrent whose metadata is here. `priorities` has one for each piece, or is empty.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use nix::libc;
 use nix::sys::statfs::{self, FsType};
 
 use super::open::OpenFile;
+use super::state::FileRecord;
 
 /// Files shorter than this are read, not mapped: a mapping would cost more than the copy.
 const MIN_MAPPED_LENGTH: u64 = 16 * 1024;
@@ -43,6 +44,16 @@ impl Stamp {
             device: metadata.dev(),
             modified_s: metadata.mtime(),
             modified_ns: metadata.mtime_nsec(),
+        }
+    }
+
+    /// What is remembered of it.
+    pub fn record(&self) -> FileRecord {
+        FileRecord {
+            length: self.length,
+            inode: self.inode,
+            modified_s: self.modified_s,
+            modified_ns: self.modified_ns,
         }
     }
 
@@ -90,6 +101,9 @@ pub enum FileError {
     /// Another file has taken its place while it was being written.
     #[error("{}: was replaced while it was being downloaded", .0.display())]
     Replaced(PathBuf),
+    /// It is complete, or only served: nothing is to be written to it.
+    #[error("{}: is not to be written to", .0.display())]
+    Settled(PathBuf),
     /// It is complete and cannot be given its name.
     #[error("{}: cannot be renamed to {}: {source}", .from.display(), .to.display())]
     Rename {
@@ -215,6 +229,9 @@ impl PayloadFile {
     /// # Errors
     /// When it cannot be opened, or is not the file that was made.
     pub(super) fn open_to_write(&self) -> Result<File, FileError> {
+        if self.is_settled() {
+            return Err(FileError::Settled(self.path.clone()));
+        }
         let file = self.open_with(File::options().read(true).write(true), libc::O_NOFOLLOW)?;
         self.check_unchanged(&file)?;
         Ok(file)

@@ -4,7 +4,6 @@
 //! wait.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
 use std::sync::Arc;
 
 use protocol::piece_set::PieceSet;
@@ -92,8 +91,13 @@ impl Note {
         let files: BTreeSet<usize> =
             self.news.into_iter().flat_map(|piece| self.torrent.files_of(piece)).collect();
         let look = |file: usize| {
-            let metadata: Metadata = self.torrent.path_of(file)?.symlink_metadata().ok()?;
-            Some((u32::try_from(file).ok()?, FileRecord::new(&metadata)))
+            let payload = self.torrent.payload(file).ok()?;
+            // One that is settled must stay as it was then: what it looks like now may be another's doing.
+            let record = match payload.stamp() {
+                Some(stamp) => stamp.record(),
+                None => FileRecord::new(&payload.path().symlink_metadata().ok()?),
+            };
+            Some((u32::try_from(file).ok()?, record))
         };
         let files: BTreeMap<u32, FileRecord> = files.into_iter().filter_map(look).collect();
         Progress {

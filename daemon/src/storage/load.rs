@@ -88,12 +88,12 @@ fn place_advice(error: &PlaceError) -> String {
     }
 }
 
-/// Looks at the payload of a seed, whose files' paths start at `dir`. Nothing is changed on disk, and nothing read.
-pub fn seed(info: Arc<Info>, dir: &Path, saved: &Saved) -> Loaded {
+/// Looks at the payload of a seed, whose files' paths start at `dir`; one that is not complete may end in `suffix`. Nothing is changed on disk, and nothing read.
+pub fn seed(info: Arc<Info>, dir: &Path, saved: &Saved, suffix: Option<&str>) -> Loaded {
     let mut errors = Vec::new();
     let (mut files, mut on_disk) = (Vec::new(), Vec::new());
     for (number, entry) in info.files().iter().enumerate() {
-        let path = path_of(dir, entry);
+        let path = present(path_of(dir, entry), suffix);
         let found = (entry.kind == FileKind::Regular).then(|| stat(&path)).transpose();
         let found = found.map_err(|error| errors.push((number, error))).ok().flatten();
         on_disk.push(on_disk_of(entry, found.as_ref()));
@@ -311,6 +311,15 @@ fn on_disk_of(entry: &FileEntry, found: Option<&Metadata>) -> OnDisk {
         (FileKind::Regular, Some(metadata)) => OnDisk::File(FileRecord::new(metadata)),
         _ => OnDisk::Missing,
     }
+}
+
+/// `path`, or where it lies while it is not complete, if only that is there.
+fn present(path: PathBuf, suffix: Option<&str>) -> PathBuf {
+    let Some(suffix) = suffix.filter(|_| path.symlink_metadata().is_err()) else { return path };
+    let mut partial = path.clone().into_os_string();
+    partial.push(suffix);
+    let partial = PathBuf::from(partial);
+    if partial.symlink_metadata().is_ok() { partial } else { path }
 }
 
 /// The regular file at `path`.

@@ -105,7 +105,7 @@ mod tests {
     const BLOCK: u32 = 16 * 1024;
 
     fn unproven(dir: &Path, info: &Arc<protocol::meta::Info>) -> (Arc<Torrent>, Lanes) {
-        let loaded = seed(Arc::clone(info), dir, &Saved::default()).require_complete().unwrap();
+        let loaded = seed(Arc::clone(info), dir, &Saved::default(), None).require_complete().unwrap();
         let torrent = Arc::new(loaded.into_unproven_torrent());
         let lanes = Lanes::start(std::slice::from_ref(&torrent), 8).unwrap();
         (torrent, lanes)

@@ -83,6 +83,11 @@ fn a_page_has_a_bound() {
         assert_eq!(board.list(&query(json!({"limit": limit}))).unwrap_err().error, ErrorCode::BadRequest);
     }
     assert!(board.list(&query(json!({"after": "x"}))).is_err());
+    board.update(TorrentId(1), |row| row.label = Some("iso".into()));
+    let total = |value| board.list(&query(value)).unwrap().total;
+    assert_eq!(total(json!({"limit": 1})), 2, "a page tells of all");
+    assert_eq!(total(json!({"limit": 1, "after": "1:"})), 2, "of those before it too");
+    assert_eq!(total(json!({"limit": 1, "after": "1:", "label": ""})), 1, "but not of what does not match");
     assert!(board.list(&query(json!({"since": 1, "sort": "name"}))).is_err());
 }
 
@@ -178,6 +183,9 @@ proptest! {
             let row = Row { uploaded: *uploaded, live, have: (*have).min(100), name, ..row(number) };
             board.insert(TorrentId(number.into()), row, false);
         }
+        let added: Vec<_> = (0_u8..).zip(&rows).map(|(number, _)| row(number).info_hash).collect();
+        let unsorted: Vec<_> = all_pages(&board, None, limit).iter().map(|torrent| torrent.info_hash).collect();
+        prop_assert_eq!(unsorted, added);
         let sort = protocol::control::Sort { key, is_descending }.to_string();
         let listed = all_pages(&board, Some(&sort), limit);
         let mut hashes: Vec<_> = listed.iter().map(|torrent| torrent.info_hash).collect();

@@ -56,7 +56,7 @@ pub(in super::super) fn flip_unseen(path: &Path, at: usize) {
 #[test]
 fn a_seed_is_hashed_once_and_known_again_after_the_next_boot() {
     let (dir, info) = payload();
-    let mut loaded = seed(Arc::clone(&info), dir.path(), &Saved::default());
+    let mut loaded = seed(Arc::clone(&info), dir.path(), &Saved::default(), None);
     assert_eq!((loaded.to_check().len(), loaded.bytes_to_check()), (6, 98_304));
     let task = Task::default();
     loaded.check(&task).unwrap();
@@ -64,7 +64,7 @@ fn a_seed_is_hashed_once_and_known_again_after_the_next_boot() {
     let loaded = loaded.require_complete().unwrap();
     let saved = remember(&loaded);
     assert!(!saved.is_same_boot, "so that only what was synced counts");
-    let again = seed(Arc::clone(&info), dir.path(), &saved).require_complete().unwrap();
+    let again = seed(Arc::clone(&info), dir.path(), &saved, None).require_complete().unwrap();
     assert!(again.have().is_complete() && again.to_check().is_empty());
     let torrent = again.into_torrent();
     assert!(torrent.payload_files().all(|file| file.is_settled()));
@@ -73,11 +73,11 @@ fn a_seed_is_hashed_once_and_known_again_after_the_next_boot() {
 #[test]
 fn only_what_a_changed_file_has_part_in_is_hashed_again() {
     let (dir, info) = payload();
-    let mut loaded = seed(Arc::clone(&info), dir.path(), &Saved::default());
+    let mut loaded = seed(Arc::clone(&info), dir.path(), &Saved::default(), None);
     loaded.check(&Task::default()).unwrap();
     let saved = remember(&loaded);
     flip(&dir.path().join("t/c"), 100);
-    let mut again = seed(Arc::clone(&info), dir.path(), &saved);
+    let mut again = seed(Arc::clone(&info), dir.path(), &saved, None);
     assert_eq!(again.to_check().iter().collect::<Vec<_>>(), [5]);
     again.check(&Task::default()).unwrap();
     assert_eq!(numbers(again.have()), [0, 1, 2, 3, 4]);
@@ -109,7 +109,7 @@ fn loading_a_seed_changes_nothing_on_disk() {
         entries
     };
     let before = (listed("."), listed("t"));
-    let mut loaded = seed(info, dir.path(), &Saved::default());
+    let mut loaded = seed(info, dir.path(), &Saved::default(), None);
     assert_eq!(loaded.to_check().iter().collect::<Vec<_>>(), [3, 4], "whole in b");
     loaded.check(&Task::default()).unwrap();
     assert_eq!(numbers(loaded.have()), [3, 4]);
@@ -122,7 +122,7 @@ fn loading_a_seed_changes_nothing_on_disk() {
 #[test]
 fn what_is_wrong_with_an_incomplete_seed_is_known_before_it_is_hashed() {
     let (dir, info) = payload();
-    let load = || seed(Arc::clone(&info), dir.path(), &Saved::default()).require_complete();
+    let load = || seed(Arc::clone(&info), dir.path(), &Saved::default(), None).require_complete();
     load().unwrap();
     fs::write(dir.path().join("t/c"), "short").unwrap();
     let error = load().unwrap_err();
@@ -149,11 +149,11 @@ fn an_error_that_a_drop_in_cures_says_so() {
 #[test]
 fn all_of_it_is_hashed_again_when_it_is_distrusted() {
     let (dir, info) = payload();
-    let mut loaded = seed(Arc::clone(&info), dir.path(), &Saved::default());
+    let mut loaded = seed(Arc::clone(&info), dir.path(), &Saved::default(), None);
     loaded.check(&Task::default()).unwrap();
     let saved = remember(&loaded);
     flip_unseen(&dir.path().join("t/b"), 20_000);
-    let mut again = seed(info, dir.path(), &saved);
+    let mut again = seed(info, dir.path(), &saved, None);
     assert!(again.to_check().is_empty());
     again.distrust();
     assert_eq!(again.bytes_to_check(), 98_304);
@@ -165,7 +165,7 @@ fn all_of_it_is_hashed_again_when_it_is_distrusted() {
 #[test]
 fn a_check_that_is_cancelled_can_go_on_later() {
     let (dir, info) = payload();
-    let mut loaded = seed(info, dir.path(), &Saved::default());
+    let mut loaded = seed(info, dir.path(), &Saved::default(), None);
     let task = Task::default();
     task.cancel();
     assert_eq!(loaded.check(&task), Err(Cancelled));

@@ -14,8 +14,6 @@ use super::{Claim, State, StateError, schema};
 
 /// How long a transaction waits for those of other processes, which take milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Statements that stay prepared: to add a torrent and to note what was found of it takes more than the usual 16.
-const MAX_PREPARED: usize = 64;
 /// What torrents we are about is nobody else's business.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
@@ -42,7 +40,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(MAX_PREPARED);
     Ok(connection)
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use protocol::id::InfoHash;
 use rusqlite::{Connection, params};
 
-use super::{State, StateError, insert, signed};
+use super::{Change, State, StateError, insert, signed};
 
 /// How a payload file looked. The device is left out: it may get another number with every boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,22 @@ impl State {
                     None => Ok(()),
                 }
             })
+        })
+    }
+}
+
+impl State {
+    /// Remembers what was found of the torrent `id`, if it is there: how it stands, and what else is known by it.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn found(&mut self, id: i64, progress: &Progress, change: &Change) -> Result<(), StateError> {
+        self.write(|transaction, boot_id| {
+            if insert::find(transaction, &progress.info_hash)? != Some(id) {
+                return Ok(());
+            }
+            change.write(transaction, id)?;
+            progress.write(transaction, id, boot_id)
         })
     }
 }
