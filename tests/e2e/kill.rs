@@ -25,11 +25,11 @@ const AHEAD_BLOCKS: usize = 64;
 const MAX_BLOCKS: u64 = 260;
 
 /// A stream of numbers (splitmix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -39,7 +39,7 @@ impl Random {
 }
 
 /// `$TESTS_SEED`, or one that no run had before; printed, so that a failure can be had again.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = env::var("TESTS_SEED").ok().and_then(|text| text.parse().ok());
     given.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");

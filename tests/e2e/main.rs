@@ -9,6 +9,10 @@ mod announce;
 mod clients;
 mod commands;
 mod corrupt;
+mod daemon_clients;
+mod daemon_faults;
+mod daemon_kill;
+mod daemon_stop;
 mod fetch;
 mod get;
 mod inspect;
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         clients::CASES,
         mixed::CASES,
         peers::CASES,
+        daemon_kill::CASES,
         kill::CASES,
         rates::CASES,
         fetch::CASES,
@@ -88,6 +93,9 @@ fn main() -> ExitCode {
         announce::CASES,
         commands::CASES,
         corrupt::CASES,
+        daemon_clients::CASES,
+        daemon_faults::CASES,
+        daemon_stop::CASES,
         get::CASES,
         inspect::CASES,
         refusals::CASES,

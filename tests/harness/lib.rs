@@ -21,6 +21,7 @@ pub mod payload;
 pub mod peers;
 pub mod process;
 pub mod raw_seed;
+pub mod service;
 pub mod sources;
 pub mod torrent;
 pub mod tracker;

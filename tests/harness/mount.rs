@@ -1,6 +1,6 @@
-//! A small file system of its own, to be filled to the brim. Needs root. It is gone when dropped.
+//! Small file systems of a test's own, to be filled to the brim or to fail. They need root, and are gone when dropped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use crate::process::run_well;
 
 /// Longest that a mount may take.
 const MOUNT_LIMIT: Duration = Duration::from_secs(20);
+/// Bytes of a disk that can fail.
+const DISK_BYTES: u64 = 16 << 20;
 /// What the folder is called, so that a later run finds what a killed one left.
 const NAME: &str = "small-disk";
 
@@ -38,6 +40,38 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         unmount(&self.path);
+    }
+}
+
+/// A disk of its own, in a file, that can fail as disks do: the kernel then has it read-only, open files too.
+#[derive(Debug)]
+pub struct Disk(SmallDisk);
+
+impl Disk {
+    /// Makes one of [`DISK_BYTES`] in `parent` and mounts it.
+    pub fn mount(parent: &Path) -> Self {
+        let (path, image) = (parent.join(NAME), parent.join("disk-image"));
+        let made = fs::create_dir_all(&path).and_then(|()| File::create(&image)?.set_len(DISK_BYTES));
+        made.unwrap_or_else(|error| panic!("{}: {error}", image.display()));
+        let mut make = Command::new("mkfs.ext4");
+        make.args(["-q", "-F"]).arg(&image);
+        run_well(make, MOUNT_LIMIT);
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop"]).arg(&image).arg(&path);
+        run_well(mount, MOUNT_LIMIT);
+        Self(SmallDisk { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Has it fail.
+    pub fn fail(&self) {
+        let mut abort = Command::new("mount");
+        abort.args(["-o", "remount,abort"]).arg(self.path());
+        run_well(abort, MOUNT_LIMIT);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use crate::client::python;
 use crate::folders::scratch;
-use crate::mount::SmallDisk;
+use crate::mount::{Disk, SmallDisk};
 use crate::netns::Pair;
 
 /// Something a machine may lack.
@@ -22,6 +22,8 @@ pub enum Need {
     Namespaces,
     /// The right to mount file systems.
     Mounts,
+    /// The right to mount a file as a disk.
+    LoopDevices,
     /// The right to take away privileges, so that files can be unreadable even to root.
     Unprivileged,
 }
@@ -34,6 +36,7 @@ impl Need {
             Self::Libtorrent => libtorrent().clone(),
             Self::Namespaces => namespaces().clone(),
             Self::Mounts => mounts().clone(),
+            Self::LoopDevices => loop_devices().clone(),
             Self::Unprivileged => unprivileged(),
         }
     }
@@ -76,6 +79,18 @@ fn mounts() -> &'static Option<String> {
         let scratch = scratch("mounts");
         let mounted = panic::catch_unwind(|| SmallDisk::mount(scratch.path(), 64));
         mounted.is_err().then(|| "mounting is not allowed here".to_owned())
+    })
+}
+
+fn loop_devices() -> &'static Option<String> {
+    static REASON: OnceLock<Option<String>> = OnceLock::new();
+    REASON.get_or_init(|| {
+        if let Some(reason) = mounts().clone().or_else(|| Need::Program("mkfs.ext4").missing()) {
+            return Some(reason);
+        }
+        let scratch = scratch("loop");
+        let mounted = panic::catch_unwind(|| Disk::mount(scratch.path()));
+        mounted.is_err().then(|| "mounting a file as a disk is not allowed here".to_owned())
     })
 }
 

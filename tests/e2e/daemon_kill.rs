@@ -1,0 +1,389 @@
+//! kill -9 at random moments, two hundred times, while clients add and remove torrents and payload comes in: what was
+//! answered is so afterwards, the state opens, and no piece is trusted that is not right.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use nix::sys::signal::Signal;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use serde_json::{Value as Json, json};
+use tests::bencode::{Value, bytes, dictionary};
+use tests::btd::{Seeder, arguments};
+use tests::compare::{EmptyFiles, assert_same};
+use tests::payload::write_single;
+use tests::service::{Broken, Client, Home, Service};
+use tests::torrent::Torrent;
+
+use crate::Case;
+use crate::kill::{Random, seed};
+
+pub(crate) const CASES: &[Case] =
+    &[Case::new("daemon_killed_under_load_loses_nothing", daemon_killed_under_load_loses_nothing)];
+
+/// How often it is killed.
+const KILLS: u64 = 200;
+/// Connections that ask for something all the time, each about torrents of its own.
+const CLIENTS: u64 = 12;
+/// Torrents of each that have no payload.
+const ROWS: u64 = 16;
+/// Torrents that are downloaded, one for each of the first clients.
+const DOWNLOADS: u64 = 6;
+/// Bytes of each: 65 pieces of 32 KiB.
+const LENGTH: u64 = 2 * 1024 * 1024 + 12_345;
+/// What peers get of them all, so that a download lives through some kills.
+const SEED_RATE: &str = "6M";
+/// Most answers that are waited for before a kill.
+const MAX_ANSWERS: u64 = 400;
+/// Most looks for an open transaction before a kill.
+const MAX_LOOKS: u64 = 40;
+/// Of so many kills one comes wherever the daemon is.
+const BLIND_KILLS: u64 = 5;
+/// After so many kills one more comes while the daemon starts.
+const KILLS_FOR_START: u64 = 10;
+/// Most steps that it is let take before that.
+const MAX_START_STEPS: u64 = 60;
+/// Longest that some answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// What is known of a torrent by what the daemon has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Absent,
+    Present,
+    /// It was killed before it had answered.
+    Unsure,
+}
+
+/// A torrent that comes and goes.
+struct Subject {
+    torrent: Torrent,
+    name: String,
+    is_download: bool,
+    request: Json,
+    known: Known,
+    /// A removal of its payload may have begun, and was not answered.
+    is_torn: bool,
+}
+
+impl Subject {
+    /// A torrent of two pieces that nobody has.
+    fn row(number: u64) -> Self {
+        let name = format!("row-{number}");
+        let info = dictionary([
+            ("length", Value::Integer(20_000)),
+            ("name", bytes(&name)),
+            ("piece length", Value::Integer(16_384)),
+            ("pieces", bytes([7; 40])),
+        ]);
+        let torrent = Torrent::of_info(&info.encode());
+        let file = dictionary([("announce", bytes("http://127.0.0.1:9/announce")), ("info", info)]).encode();
+        let request = json!({ "metainfo": BASE64.encode(&file), "paused": true });
+        Self { torrent, name, is_download: false, request, known: Known::Absent, is_torn: false }
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/v1/torrents/{}{rest}", self.torrent.hex())
+    }
+
+    /// Does one thing to it, by chance.
+    fn step(&mut self, client: &mut Client, random: &mut Random) -> Result<(), Broken> {
+        if self.known == Known::Absent {
+            return self.add(client, random);
+        }
+        match random.below(8) {
+            _ if self.is_download => self.go_on(client, random),
+            0 => self.act(client, "POST", "/pause", None),
+            1 => self.act(client, "POST", "/resume", None),
+            2 => self.act(client, "PATCH", "", Some(&json!({ "label": format!("l{}", random.below(9)) }))),
+            _ => self.remove(client, random),
+        }
+    }
+
+    fn add(&mut self, client: &mut Client, random: &mut Random) -> Result<(), Broken> {
+        self.request["seed_only"] = (!self.is_download && random.below(2) == 0).into();
+        self.known = Known::Unsure;
+        let answer = client.ask("POST", "/v1/torrents", Some(&self.request))?;
+        assert_eq!(answer.status, 201, "{}: {}", self.name, answer.body);
+        self.known = Known::Present;
+        Ok(())
+    }
+
+    /// One that is complete is removed soon, another one seldom.
+    fn go_on(&mut self, client: &mut Client, random: &mut Random) -> Result<(), Broken> {
+        let answer = client.ask("GET", &self.path(""), None)?;
+        assert_eq!(answer.status, 200, "{}: {}", self.name, answer.body);
+        if self.is_torn {
+            return self.remove(client, random);
+        }
+        assert_ne!(answer.body["state"], "error", "{}", answer.body);
+        let chance = if answer.body["state"] == "seeding" { 2 } else { 40 };
+        if random.below(chance) == 0 { self.remove(client, random) } else { Ok(()) }
+    }
+
+    fn remove(&mut self, client: &mut Client, random: &mut Random) -> Result<(), Broken> {
+        let with_data = self.is_torn || random.below(2) == 0;
+        self.known = Known::Unsure;
+        self.is_torn |= with_data;
+        self.act(client, "DELETE", if with_data { "?with_data=true" } else { "" }, None)?;
+        (self.known, self.is_torn) = (Known::Absent, false);
+        Ok(())
+    }
+
+    fn act(&self, client: &mut Client, method: &str, path: &str, body: Option<&Json>) -> Result<(), Broken> {
+        let answer = client.ask(method, &self.path(path), body)?;
+        assert_eq!(answer.status, 200, "{method} {}: {}", self.path(path), answer.body);
+        Ok(())
+    }
+
+    /// Checks that pieces that are told to be here are.
+    fn check_pieces(&self, client: &mut Client, data_dir: &Path) -> usize {
+        let answer = client.expect(200, "GET", &self.path("/pieces"), None);
+        let bits = BASE64.decode(answer["have"].as_str().unwrap_or_default().as_bytes()).unwrap();
+        let has = |piece: &u32| bits.get(*piece as usize / 8).is_some_and(|it| it << (piece % 8) & 0x80 != 0);
+        let have: Vec<u32> = (0..self.torrent.piece_count()).filter(has).collect();
+        let payload = fs::read(data_dir.join(&self.name)).unwrap_or_default();
+        for piece in &have {
+            let begin = *piece as usize * self.torrent.piece_length as usize;
+            let end = begin + self.torrent.piece_bytes(*piece) as usize;
+            let data = payload.get(begin..end).unwrap_or_default();
+            assert!(self.torrent.is_piece(*piece, data), "{}: piece {piece} is trusted and wrong", self.name);
+        }
+        have.len()
+    }
+}
+
+/// A client and its torrents.
+struct Worker {
+    subjects: Vec<Subject>,
+    random: Random,
+}
+
+impl Worker {
+    /// Asks for one thing after the other, and tells `answered` of each, until the daemon is gone.
+    fn work(&mut self, socket: &Path, answered: &Sender<()>) {
+        let Ok(mut client) = Client::connect(socket) else { return };
+        loop {
+            let index = self.random.below(self.subjects.len() as u64);
+            let subject = &mut self.subjects[usize::try_from(index).unwrap()];
+            match subject.step(&mut client, &mut self.random) {
+                // Nobody listens any more when the kill has come.
+                Ok(()) => drop(answered.send(())),
+                Err(Broken) => return,
+            }
+        }
+    }
+}
+
+/// What all kills have come to.
+#[derive(Debug, Default)]
+struct Tally {
+    answers: u64,
+    inside: u64,
+    unsure: usize,
+    trusted: usize,
+}
+
+struct Trial {
+    home: Home,
+    workers: Vec<Worker>,
+    random: Random,
+    tally: Tally,
+}
+
+impl Trial {
+    /// Lets the clients work, and kills the daemon.
+    fn run_and_kill(&mut self, service: Service) {
+        let socket = self.home.socket();
+        let (workers, random, tally) = (&mut self.workers, &mut self.random, &mut self.tally);
+        let state_file = self.home.state_file();
+        thread::scope(|scope| {
+            let (sender, answered) = channel();
+            for worker in workers {
+                let (socket, sender) = (&socket, sender.clone());
+                scope.spawn(move || worker.work(socket, &sender));
+            }
+            // It is in here, so that the clients end when something fails.
+            let service = service;
+            wait(&service, &answered, 1 + random.below(MAX_ANSWERS), tally);
+            let looks = if random.below(BLIND_KILLS) == 0 { 1 } else { MAX_LOOKS };
+            for look in 1..=looks {
+                service.freeze();
+                let is_inside = is_inside_transaction(&state_file);
+                if is_inside || look == looks {
+                    tally.inside += u64::from(is_inside);
+                    break;
+                }
+                service.thaw();
+                wait(&service, &answered, 1 + random.below(3), tally);
+            }
+            let ended = service.end(Signal::SIGKILL);
+            assert_eq!(ended.code(), None, "it was killed: {}", ended.describe());
+            assert!(!ended.stderr().contains("panicked"), "{}", ended.describe());
+        });
+    }
+
+    /// Kills the daemon while it starts.
+    fn start_and_kill(&mut self) {
+        let service = self.home.launch();
+        for _ in 0..self.random.below(MAX_START_STEPS) {
+            service.freeze();
+            service.thaw();
+        }
+        let ended = service.end(Signal::SIGKILL);
+        assert_eq!(ended.code(), None, "it was killed: {}", ended.describe());
+    }
+
+    /// Compares what the daemon has with what is known, and learns what was open.
+    fn check(&mut self, service: &Service) {
+        check_database(&self.home.state_file());
+        let mut client = service.client();
+        let list = client.list();
+        let mut found: BTreeMap<String, Json> = BTreeMap::new();
+        for torrent in list {
+            let info_hash = torrent["info_hash"].as_str().unwrap().to_owned();
+            assert!(found.insert(info_hash, torrent).is_none(), "a torrent is there twice");
+        }
+        for subject in self.workers.iter_mut().flat_map(|worker| &mut worker.subjects) {
+            let is_there = found.remove(&subject.torrent.hex()).is_some();
+            match subject.known {
+                Known::Present => assert!(is_there, "{} was lost: {}", subject.name, service.describe()),
+                Known::Absent => assert!(!is_there, "{} is back: {}", subject.name, service.describe()),
+                Known::Unsure => self.tally.unsure += 1,
+            }
+            subject.known = if is_there { Known::Present } else { Known::Absent };
+            subject.is_torn &= is_there;
+            if subject.is_download && is_there && !subject.is_torn {
+                self.tally.trusted += subject.check_pieces(&mut client, &self.home.data_dir);
+            }
+        }
+        assert!(found.is_empty(), "nobody added {found:?}");
+    }
+
+    /// Has every download finished, and compares it.
+    fn finish(&mut self, service: &Service, payloads: &Path) {
+        let mut client = service.client();
+        let random = &mut self.random;
+        let downloads = self.workers.iter_mut().flat_map(|worker| &mut worker.subjects);
+        for subject in downloads.filter(|subject| subject.is_download) {
+            if subject.is_torn {
+                subject.remove(&mut client, random).unwrap();
+            }
+            if subject.known == Known::Absent {
+                subject.add(&mut client, random).unwrap();
+            }
+            let id = subject.torrent.hex();
+            run_btctl(&self.home, &["wait", &id, "--timeout", "90s"]);
+            run_btctl(&self.home, &["verify", &id, "--wait", "--timeout", "90s"]);
+            let pieces = subject.check_pieces(&mut client, &self.home.data_dir);
+            assert_eq!(pieces, subject.torrent.piece_count() as usize, "{}", subject.name);
+            let copy = self.home.data_dir.join(&subject.name);
+            assert_same(&payloads.join(&subject.name), &copy, EmptyFiles::Wanted);
+        }
+    }
+}
+
+/// Waits for so many answers.
+fn wait(service: &Service, answered: &Receiver<()>, count: u64, tally: &mut Tally) {
+    for _ in 0..count {
+        let answer = answered.recv_timeout(ANSWER_LIMIT);
+        answer.unwrap_or_else(|error| panic!("no answer: {error}: {}", service.describe()));
+        tally.answers += 1;
+    }
+}
+
+/// Whether the daemon, which stands still, has a transaction open that writes: then nobody else can begin one.
+fn is_inside_transaction(state_file: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(state_file, flags).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+        Ok(()) => false,
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
+        Err(error) => panic!("{}: {error}", state_file.display()),
+    }
+}
+
+/// Checks that the database is whole.
+fn check_database(state_file: &Path) {
+    let connection = Connection::open_with_flags(state_file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    connection.busy_timeout(ANSWER_LIMIT).unwrap();
+    let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+    let mut orphans = connection.prepare("PRAGMA foreign_key_check").unwrap();
+    assert!(!orphans.exists([]).unwrap(), "a row belongs to no torrent");
+}
+
+/// Payloads that a btd seeds, and the requests that have them downloaded.
+fn downloads(folder: &Path) -> (Seeder, Vec<Subject>) {
+    let names: Vec<String> = (0..DOWNLOADS).map(|number| format!("payload-{number}.bin")).collect();
+    let paths: Vec<_> =
+        (1..).zip(&names).map(|(number, name)| write_single(folder, name, number, LENGTH)).collect();
+    let torrents: Vec<_> = names.iter().map(|name| folder.join(format!("{name}.torrent"))).collect();
+    for (path, torrent) in paths.iter().zip(&torrents) {
+        let made = arguments(&[&"create", path, &"-o", torrent, &"--piece-length", &"32KiB"]);
+        tests::btd::btd(&made);
+    }
+    let borrowed: Vec<&Path> = torrents.iter().map(AsRef::as_ref).collect();
+    let options = arguments(&[&"--data", &folder, &"--upload-limit", &SEED_RATE]);
+    let seeder = Seeder::start(&borrowed, &options);
+    let subject = |(name, path): (&String, &std::path::PathBuf)| {
+        let torrent = Torrent::read(path);
+        let magnet = format!("magnet:?xt=urn:btih:{}&dn={name}&x.pe={}", torrent.hex(), seeder.address());
+        let request = json!({ "magnet": magnet });
+        let name = name.clone();
+        Subject { torrent, name, is_download: true, request, known: Known::Absent, is_torn: false }
+    };
+    let subjects = names.iter().zip(&torrents).map(subject).collect();
+    (seeder, subjects)
+}
+
+fn workers(downloads: Vec<Subject>, seed: u64) -> Vec<Worker> {
+    let mut downloads = downloads.into_iter();
+    let worker = |number: u64| {
+        let rows = (0..ROWS).map(|row| Subject::row(number * ROWS + row));
+        Worker { subjects: rows.chain(downloads.next()).collect(), random: Random(seed ^ (number + 1)) }
+    };
+    (0..CLIENTS).map(worker).collect()
+}
+
+fn run_btctl(home: &Home, words: &[&str]) {
+    let mut command = std::process::Command::new(tests::service::btctl());
+    command.arg("--socket").arg(home.socket()).args(words);
+    tests::process::run_well(command, ANSWER_LIMIT * 2);
+}
+
+fn daemon_killed_under_load_loses_nothing() {
+    let number = seed();
+    println!("daemon_kill: TESTS_SEED={number}");
+    let home = Home::new("dk");
+    let payloads = home.path().join("seeded");
+    fs::create_dir(&payloads).unwrap();
+    let (seeder, downloads) = downloads(&payloads);
+    let workers = workers(downloads, number);
+    let mut trial = Trial { home, workers, random: Random(number), tally: Tally::default() };
+    for kill in 0..KILLS {
+        if kill % KILLS_FOR_START == 0 {
+            trial.start_and_kill();
+        }
+        let service = trial.home.start();
+        trial.check(&service);
+        trial.run_and_kill(service);
+    }
+    let service = trial.home.start();
+    trial.check(&service);
+    trial.finish(&service, &payloads);
+    service.end_well();
+    seeder.end_well();
+    let Tally { answers, inside, unsure, trusted } = trial.tally;
+    println!(
+        "daemon_kill: {KILLS} kills, {inside} inside a transaction; {answers} answers, {unsure} requests cut off; \
+         {trusted} pieces trusted, all of them right"
+    );
+    assert!(inside * 2 >= KILLS, "seed {number}: only {inside} of {KILLS} kills were inside a transaction");
+    assert!(trusted > 0 && unsure > 0, "seed {number}: the kills have met no download, or no request");
+}
