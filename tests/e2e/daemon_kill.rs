@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use nix::sys::signal::Signal;
@@ -43,6 +43,8 @@ const MAX_ANSWERS: u64 = 400;
 const MAX_LOOKS: u64 = 40;
 /// Of so many kills one comes wherever the daemon is.
 const BLIND_KILLS: u64 = 5;
+/// Of so many runs one lasts until payload has come and is about to be remembered.
+const RUNS_FOR_PAYLOAD: u64 = 8;
 /// After so many kills one more comes while the daemon starts.
 const KILLS_FOR_START: u64 = 10;
 /// Most steps that it is let take before that.
@@ -196,8 +198,8 @@ struct Trial {
 }
 
 impl Trial {
-    /// Lets the clients work, and kills the daemon.
-    fn run_and_kill(&mut self, service: Service) {
+    /// Lets the clients work, until payload has come if `is_long`, and kills the daemon.
+    fn run_and_kill(&mut self, service: Service, is_long: bool) {
         let socket = self.home.socket();
         let (workers, random, tally) = (&mut self.workers, &mut self.random, &mut self.tally);
         let state_file = self.home.state_file();
@@ -209,6 +211,10 @@ impl Trial {
             }
             // It is in here, so that the clients end when something fails.
             let service = service;
+            if is_long {
+                wait_for_payload(&service);
+                tally.answers += answered.try_iter().count() as u64;
+            }
             wait(&service, &answered, 1 + random.below(MAX_ANSWERS), tally);
             let looks = if random.below(BLIND_KILLS) == 0 { 1 } else { MAX_LOOKS };
             for look in 1..=looks {
@@ -296,6 +302,20 @@ fn wait(service: &Service, answered: &Receiver<()>, count: u64, tally: &mut Tall
     }
 }
 
+/// Waits until more of some download is here than there was: by then it is being written down, too.
+fn wait_for_payload(service: &Service) {
+    let mut client = service.client();
+    let mut have = || -> BTreeMap<String, u64> {
+        let of =
+            |torrent: &Json| Some((torrent["info_hash"].as_str()?.to_owned(), torrent["have"].as_u64()?));
+        client.list().iter().filter_map(of).collect()
+    };
+    let (before, deadline) = (have(), Instant::now() + ANSWER_LIMIT);
+    while !have().iter().any(|(id, have)| *have > before.get(id).copied().unwrap_or(0)) {
+        assert!(Instant::now() < deadline, "no payload has come: {}", service.describe());
+    }
+}
+
 /// Whether the daemon, which stands still, has a transaction open that writes: then nobody else can begin one.
 fn is_inside_transaction(state_file: &Path) -> bool {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -372,7 +392,7 @@ fn daemon_killed_under_load_loses_nothing() {
         }
         let service = trial.home.start();
         trial.check(&service);
-        trial.run_and_kill(service);
+        trial.run_and_kill(service, kill % RUNS_FOR_PAYLOAD == 0);
     }
     let service = trial.home.start();
     trial.check(&service);
