@@ -9,9 +9,15 @@ mod announce;
 mod clients;
 mod commands;
 mod corrupt;
+mod daemon_add;
+mod daemon_change;
 mod daemon_clients;
 mod daemon_faults;
 mod daemon_kill;
+mod daemon_life;
+mod daemon_look;
+mod daemon_seed;
+mod daemon_settings;
 mod daemon_stop;
 mod fetch;
 mod get;
@@ -93,8 +99,14 @@ fn main() -> ExitCode {
         announce::CASES,
         commands::CASES,
         corrupt::CASES,
+        daemon_add::CASES,
+        daemon_change::CASES,
         daemon_clients::CASES,
         daemon_faults::CASES,
+        daemon_life::CASES,
+        daemon_look::CASES,
+        daemon_seed::CASES,
+        daemon_settings::CASES,
         daemon_stop::CASES,
         get::CASES,
         inspect::CASES,

@@ -89,6 +89,11 @@ impl Offer {
         format!("magnet:?xt=urn:btih:{}{}", self.torrent.hex(), trackers.collect::<String>())
     }
 
+    /// Its magnet link, which names `peer`.
+    pub(crate) fn magnet_of(&self, peer: SocketAddr) -> String {
+        format!("{}&x.pe={peer}", self.magnet())
+    }
+
     /// A btd that seeds it on loopback.
     pub(crate) fn seed(&self, options: &[&str]) -> Seeder {
         let mut all = arguments(&[&"--data", &self.home()]);

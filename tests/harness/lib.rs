@@ -6,10 +6,13 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test is a panic")]
 
 pub mod announces;
+pub mod api;
 pub mod bencode;
+pub mod btctl;
 pub mod btd;
 pub mod client;
 pub mod compare;
+pub mod daemon;
 pub mod download;
 pub mod folders;
 pub mod get;
@@ -17,6 +20,7 @@ pub mod http;
 pub mod mount;
 pub mod needs;
 pub mod netns;
+pub mod notify;
 pub mod payload;
 pub mod peers;
 pub mod process;

@@ -117,6 +117,11 @@ impl Running {
         self.process.as_raw()
     }
 
+    /// Whether it has ended, and all its output is read.
+    pub fn is_over(&self) -> bool {
+        self.shared.lock().is_over()
+    }
+
     /// Sends `signal`, unless the process has ended.
     pub fn signal(&self, signal: Signal) {
         // The reaper collects the process under this lock, so that the id cannot be another's by now.
