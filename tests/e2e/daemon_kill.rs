@@ -324,6 +324,8 @@ fn is_inside_transaction(state_file: &Path) -> bool {
     match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
         Ok(()) => false,
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => true,
+        // It stands still between two locks: what it is about cannot be told.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed) => false,
         Err(error) => panic!("{}: {error}", state_file.display()),
     }
 }

@@ -139,11 +139,11 @@ fn daemon_reads_its_configuration_again() {
     let daemon = home.start();
     let offers = [0, 1]
         .map(|index| Offer::single_with(&format!("d-reload-{index}"), LENGTH + index, PIECES_OF_64_KIB));
-    for offer in &offers {
-        daemon.add(&[&offer.magnet()]);
+    for (number, offer) in offers.iter().enumerate() {
+        daemon.add(&["--dir", text(&home.join(&number.to_string())), text(&offer.file)]);
     }
     let [first, second] = offers.each_ref().map(|offer| offer.torrent.hex());
-    daemon.wait_state(&first, "metadata");
+    daemon.wait_state(&first, "downloading");
     let torrent = daemon.wait_state(&second, "queued");
     assert_eq!(torrent["queue_position"], json!(1));
     // A broken file is refused, and all goes on.
@@ -158,7 +158,7 @@ fn daemon_reads_its_configuration_again() {
     daemon.signal(Signal::SIGHUP);
     daemon.wait_for_log("takes a restart to change: workers");
     daemon.wait_for_log("reloaded: limits.active_downloads changed");
-    daemon.wait_state(&second, "metadata");
+    daemon.wait_state(&second, "downloading");
     assert_eq!(daemon.json(&["stats"])["workers"], json!(1));
     daemon.end_well();
     let daemon = home.start();

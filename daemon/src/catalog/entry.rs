@@ -1,5 +1,6 @@
 //! A torrent as the catalog knows it: what the user wants of it, and how far that is.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -90,6 +91,8 @@ pub(super) enum Stage {
 pub(super) struct Busy {
     pub(super) chore: Chore,
     pub(super) watch: Arc<Watch>,
+    /// The folder at whose desk it has a place.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// What may be done to a torrent on disk.

@@ -53,16 +53,24 @@ impl Actor {
     }
 
     fn start_chore(&mut self, id: TorrentId, chore: Chore) {
+        let folder = self.lies_in(id);
+        if !self.desks.enter(&folder, id) {
+            // There may be thousands: it stays a row until it is its turn.
+            return;
+        }
         match self.job(id, chore) {
             Ok(job) => {
                 let watch = Arc::clone(&job.watch);
                 if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.stage = Stage::Busy(Box::new(Busy { chore, watch }));
+                    entry.stage = Stage::Busy(Box::new(Busy { chore, watch, folder: Some(folder) }));
                 }
                 self.lively.insert(id);
                 self.spawn_job(job, move |result| Done::Ready(id, chore, result));
             }
-            Err(error) => self.fail(id, error),
+            Err(error) => {
+                self.turns.extend(self.desks.leave(&folder));
+                self.fail(id, error);
+            }
         }
     }
 
@@ -118,7 +126,11 @@ impl Actor {
     /// A torrent was looked at, or is ready.
     pub(super) fn ready(&mut self, id: TorrentId, chore: Chore, result: Result<Ready, ChoreError>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.stage = Stage::Row;
+        if let Stage::Busy(busy) = std::mem::replace(&mut entry.stage, Stage::Row)
+            && let Some(folder) = busy.folder
+        {
+            self.turns.extend(self.desks.leave(&folder));
+        }
         self.lively.remove(&id);
         match result {
             Err(ChoreError::Cancelled) => {}

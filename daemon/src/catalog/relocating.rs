@@ -45,7 +45,7 @@ impl Actor {
     pub(super) fn busy(&mut self, id: TorrentId, chore: Chore) -> Arc<Watch> {
         let watch = Arc::new(Watch::default());
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.stage = Stage::Busy(Box::new(Busy { chore, watch: Arc::clone(&watch) }));
+            entry.stage = Stage::Busy(Box::new(Busy { chore, watch: Arc::clone(&watch), folder: None }));
         }
         watch
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{LOCATION, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -189,11 +189,20 @@ async fn read(response: Response<Incoming>) -> Result<Reply, AskError> {
 
 /// The bytes of a response, at most `max_length`.
 async fn body(response: Response<Incoming>, max_length: usize) -> Result<Bytes, AskError> {
-    match Limited::new(response.into_body(), max_length).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(AskError::TooLong(max_length)),
-        Err(error) => Err(AskError::Http(describe(error.as_ref()))),
+    if response.body().size_hint().lower() > max_length as u64 {
+        return Err(AskError::TooLong(max_length));
     }
+    let mut body = Limited::new(response.into_body(), max_length);
+    // Gathered in one piece: what is long goes back to the system as a whole.
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Err(error) if error.is::<LengthLimitError>() => return Err(AskError::TooLong(max_length)),
+            Err(error) => return Err(AskError::Http(describe(error.as_ref()))),
+        }
+    }
+    Ok(bytes.into())
 }
 
 /// An error and what caused it.
