@@ -18,10 +18,22 @@ impl Actor {
     /// Takes in a request.
     pub(super) fn request(&mut self, request: Request) {
         match request {
-            Request::Add { request, caller: _, reply } => self.add(*request, reply),
-            Request::Act { id, action, caller: _, reply } => self.act(id, action, reply),
-            Request::Create { request, caller: _, events } => self.create(request, events),
-            Request::Backup { path, caller: _, reply } => self.back_up(&path, reply),
+            Request::Add { request, caller, reply } => {
+                tracing::debug!(uid = caller.uid, "asks to add a torrent");
+                self.add(*request, reply);
+            }
+            Request::Act { id, action, caller, reply } => {
+                tracing::debug!(uid = caller.uid, "asks to {action:?} torrent {}", id.0);
+                self.act(id, action, reply);
+            }
+            Request::Create { request, caller, events } => {
+                tracing::debug!(uid = caller.uid, "asks to make a torrent of {}", request.path);
+                self.create(request, events);
+            }
+            Request::Backup { path, caller, reply } => {
+                tracing::info!(uid = caller.uid, "asks for a copy of the state at {}", path.display());
+                self.back_up(&path, reply);
+            }
             Request::Shutdown(reply) => {
                 // One is enough: whoever listens ends the daemon.
                 let _ = self.on_shutdown.try_send(());
@@ -222,9 +234,7 @@ impl Actor {
                 Done::Nothing
             });
         }
-        if self.is_seeded_enough(id) {
-            self.pause_at_goal(id);
-        }
+        self.pause_at_goal(id);
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if patch.select.is_some() || patch.sequential.is_some_and(|it| it != entry.marks.is_sequential) {
             entry.marks.is_sequential = patch.sequential.unwrap_or(entry.marks.is_sequential);

@@ -90,9 +90,7 @@ impl Actor {
             self.fail(id, error);
         } else if is_complete {
             self.complete(id);
-        } else if self.is_seeded_enough(id) {
-            self.pause_at_goal(id);
-        } else if is_idle {
+        } else if !self.pause_at_goal(id) && is_idle {
             self.unload(id, true);
         }
     }
@@ -356,29 +354,28 @@ impl Actor {
     /// Pauses those that have been seeded enough.
     pub(super) fn check_goals(&mut self) {
         for id in self.entries.keys().copied().collect::<Vec<_>>() {
-            if self.is_seeded_enough(id) {
-                self.pause_at_goal(id);
-            }
+            self.pause_at_goal(id);
         }
     }
 
-    pub(super) fn is_seeded_enough(&self, id: TorrentId) -> bool {
-        let Some(entry) = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some()) else {
-            return false;
-        };
+    /// Why a torrent has been seeded enough, if it has.
+    fn seeded_enough(&self, id: TorrentId) -> Option<&'static str> {
+        let entry = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some())?;
         let goals = entry.goals.as_deref().copied().unwrap_or_default().over(self.settings.goals);
         if goals.is_empty() {
-            return false;
+            return None;
         }
         let seeded = Duration::from_secs(entry.seeded_s(now_unix_s()));
-        self.board.with(id, |row| goals.reached(row.ratio(), seeded).is_some()) == Some(true)
+        self.board.with(id, |row| goals.reached(row.ratio(), seeded)).flatten()
     }
 
-    /// A torrent has been seeded enough.
-    pub(super) fn pause_at_goal(&mut self, id: TorrentId) {
+    /// Pauses a torrent that has been seeded enough; whether it has.
+    pub(super) fn pause_at_goal(&mut self, id: TorrentId) -> bool {
+        let Some(reason) = self.seeded_enough(id) else { return false };
         let name = self.board.with(id, |row| row.name.to_string()).unwrap_or_default();
-        tracing::info!("{name}: paused, since it has been seeded as much as was wanted");
+        tracing::info!("{name}: paused, since {reason}");
         self.set_paused(id, true);
+        true
     }
 }
 

@@ -42,9 +42,6 @@ impl Loop {
                 };
                 limits.inspect(|limits| limits.set(upload_bytes_per_s, download_bytes_per_s, now));
             }
-            Instruction::Prioritize(info_hash, priorities) => {
-                self.change(info_hash, |entry| entry.swarm.prioritize(&priorities, now));
-            }
             Instruction::Settings(info_hash, settings) => {
                 self.change(info_hash, |entry| entry.swarm.set_settings(settings, now));
             }

@@ -50,8 +50,6 @@ pub enum Instruction {
         /// Bytes a second that peers give.
         download_bytes_per_s: Option<u64>,
     },
-    /// How much each piece of a torrent is wanted; an empty list wants all alike.
-    Prioritize(InfoHash, Vec<Priority>),
     /// What the user chose for a torrent.
     Settings(InfoHash, Settings),
     /// Tell the peers of a torrent; none where it has no swarm.

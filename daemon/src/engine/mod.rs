@@ -225,18 +225,6 @@ impl Engine {
         self.instruct(Instruction::Limit { info_hash, upload_bytes_per_s, download_bytes_per_s }).await
     }
 
-    /// Sets how much each piece of a torrent is wanted; an empty list wants all alike.
-    ///
-    /// # Errors
-    /// When the coordinator has ended.
-    pub async fn prioritize(
-        &self,
-        info_hash: InfoHash,
-        priorities: Vec<Priority>,
-    ) -> Result<(), ServerError> {
-        self.instruct(Instruction::Prioritize(info_hash, priorities)).await
-    }
-
     /// Sets what the user chose for a torrent.
     ///
     /// # Errors
