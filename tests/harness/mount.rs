@@ -48,7 +48,7 @@ impl Drop for SmallDisk {
 pub struct Disk(SmallDisk);
 
 impl Disk {
-    /// Makes one of [`DISK_BYTES`] in `parent` and mounts it.
+    /// Makes a small one in `parent` and mounts it.
     pub fn mount(parent: &Path) -> Self {
         let (path, image) = (parent.join(NAME), parent.join("disk-image"));
         let made = fs::create_dir_all(&path).and_then(|()| File::create(&image)?.set_len(DISK_BYTES));
