@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "engine",
             "catalog",
             "control",
+            "worker",
             "discovery",
             "coordinator",
             "bus",

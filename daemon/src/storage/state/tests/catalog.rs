@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
 
 use super::super::{Choices, NewTorrent, RawMetainfo, StateError, path_hash};
 use super::*;
@@ -232,29 +231,4 @@ fn several_connections_write_and_read_in_turn() {
         }
     });
     assert_eq!(ids(&mut state).len(), 60);
-}
-
-/// Run it with `--ignored --nocapture`.
-#[test]
-#[ignore = "it measures"]
-fn a_hundred_thousand_records() {
-    let (_folder, mut state) = state();
-    let info = vec![b'x'; 20_000];
-    let begun = Instant::now();
-    for number in 0..100_000_u64 {
-        let paths = (0..10).map(|file| path_hash(Path::new(&format!("/d/{number}/{file}")))).collect();
-        let rest = Change { paths: Some(paths), ..everything() };
-        let metainfo = Some(RawMetainfo::of_info(&info));
-        state.insert(&NewTorrent { metainfo, rest, ..bare(number) }).unwrap();
-    }
-    println!("inserted, with 20 KB of metadata and 10 paths each: {:?}", begun.elapsed());
-    let path = state.path().to_owned();
-    drop(state);
-    let begun = Instant::now();
-    let mut state = State::open(&path).unwrap();
-    let opened = begun.elapsed();
-    let mut with_info = 0;
-    state.records(|record| with_info += u32::from(record.has_info)).unwrap();
-    assert_eq!(with_info, 100_000);
-    println!("opened in {opened:?}, all records seen in {:?}", begun.elapsed());
 }
