@@ -144,7 +144,7 @@ pub(super) fn bytes(count: u64) -> bytesize::ByteSize {
 }
 
 /// How seeding goes: the rate of the last second, who is there, and what has been sent of a payload of `length` bytes.
-pub(super) fn seeding(rate_bytes_per_s: u64, peers: usize, sent_bytes: u64, length: u64) -> Frame {
+pub(super) fn seeding(rate_bytes_per_s: u64, peers: u64, sent_bytes: u64, length: u64) -> Frame {
     let (rate, sent, ratio) = (bytes(rate_bytes_per_s), bytes(sent_bytes), ratio(sent_bytes, length));
     let text = format!("↑ {rate}/s  {peers} peers  {sent} sent  ratio {ratio:.2}");
     Frame { progress: None, text }

@@ -24,7 +24,7 @@ pub struct Figures {
     pub trackers: Vec<TrackerFigures>,
 }
 
-/// What one worker has done.
+/// What one or more workers have done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WorkerFigures {
     /// Connections that are open now.
@@ -64,17 +64,33 @@ pub struct DiskFigures {
     pub open_files: u64,
 }
 
-/// What the trackers of one host have answered.
+/// What announces to one host came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrackerFigures {
-    /// The host.
+    /// Its name or address.
     pub host: String,
-    /// Announces that were sent.
+    /// Announces that were sent to it and are over.
     pub announces: u64,
-    /// Announces that failed.
+    /// Of these, those that it refused, or that did not reach it.
     pub failures: u64,
-    /// Whether the latest was answered.
+    /// Whether it answered the latest.
     pub is_working: bool,
+}
+
+impl std::iter::Sum for WorkerFigures {
+    fn sum<I: Iterator<Item = Self>>(workers: I) -> Self {
+        workers.fold(Self::default(), |sum, one| Self {
+            connections: sum.connections + one.connections,
+            bytes_sent: sum.bytes_sent + one.bytes_sent,
+            payload_bytes_sent: sum.payload_bytes_sent + one.payload_bytes_sent,
+            blocks_sent: sum.blocks_sent + one.blocks_sent,
+            sends: sum.sends + one.sends,
+            bytes_received: sum.bytes_received + one.bytes_received,
+            accepted: sum.accepted + one.accepted,
+            refused: sum.refused + one.refused,
+            dialled: sum.dialled + one.dialled,
+        })
+    }
 }
 
 impl Figures {

@@ -5,27 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::announce::Host;
 
+use crate::bus::TrackerFigures;
+
 /// Most hosts that are told apart. More would be too much for whoever draws them.
 const MAX_HOSTS: usize = 256;
 /// What stands for all the others; no host has a star in it.
 const OTHER_HOSTS: &str = "*";
 
-/// Figures of one host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostFigures {
-    /// Its name or address.
-    pub host: String,
-    /// Announces that were sent to it and are over.
-    pub announces: u64,
-    /// Of these, those that it refused, or that did not reach it.
-    pub failures: u64,
-    /// Whether it answered the latest.
-    pub is_working: bool,
-}
-
 /// The figures of all hosts: written by the thread of [`super::Discovery`], read by anyone.
 #[derive(Debug, Default)]
-pub(super) struct Figures(Mutex<BTreeMap<String, HostFigures>>);
+pub(super) struct Figures(Mutex<BTreeMap<String, TrackerFigures>>);
 
 impl Figures {
     /// An announce to `host` is over.
@@ -35,7 +24,7 @@ impl Figures {
         if hosts.len() >= MAX_HOSTS && !hosts.contains_key(&name) {
             name = OTHER_HOSTS.to_owned();
         }
-        let new = HostFigures { host: name.clone(), ..HostFigures::default() };
+        let new = TrackerFigures { host: name.clone(), ..TrackerFigures::default() };
         let figures = hosts.entry(name).or_insert(new);
         figures.announces += 1;
         figures.failures += u64::from(!is_answered);
@@ -43,11 +32,11 @@ impl Figures {
     }
 
     /// All of them, by name.
-    pub(super) fn all(&self) -> Vec<HostFigures> {
+    pub(super) fn all(&self) -> Vec<TrackerFigures> {
         self.lock().values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, HostFigures>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TrackerFigures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,7 +52,7 @@ mod tests {
             figures.count(&Host::Name(format!("t{n}")), true);
             figures.count(&Host::Name("t0".to_owned()), false);
         }
-        let of = |name: &str, announces, failures, is_working| HostFigures {
+        let of = |name: &str, announces, failures, is_working| TrackerFigures {
             host: name.to_owned(),
             announces,
             failures,

@@ -17,6 +17,8 @@ use protocol::announce::{Family, TrackerSet, TrackerStatus, UNKNOWN_LEFT};
 use protocol::id::InfoHash;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bus::TrackerFigures;
+
 mod actor;
 mod client;
 mod complaints;
@@ -39,7 +41,6 @@ use client::Client;
 pub use dns::{Lookup, Resolve};
 pub use fetch::{FetchError, fetch};
 use figures::Figures;
-pub use figures::HostFigures;
 pub use settings::{Roots, Settings};
 
 /// How long a caller waits for a status; the thread never blocks, so this is not reached while it lives.
@@ -252,7 +253,7 @@ impl Handle {
     }
 
     /// What announces came to so far, by host in order of names; a bounded number of them.
-    pub fn figures(&self) -> Vec<HostFigures> {
+    pub fn figures(&self) -> Vec<TrackerFigures> {
         self.figures.all()
     }
 

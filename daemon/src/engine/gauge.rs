@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::bus::{DiskFigures, Figures, TrackerFigures, WorkerFigures};
-use crate::discovery::HostFigures;
+use crate::bus::{DiskFigures, Figures};
 use crate::storage::lane::Lanes;
 use crate::storage::write;
-use crate::worker::{Counters, Totals};
+use crate::worker::Counters;
 
 use super::Engine;
 
@@ -27,33 +26,19 @@ impl Gauge {
     /// What has been done so far.
     pub fn read(&self) -> Figures {
         let written = self.engine.writer().map(|writer| writer.totals()).unwrap_or_default();
-        let trackers: Vec<_> = self.engine.trackers().figures().into_iter().map(tracker).collect();
+        let trackers = self.engine.trackers().figures();
         let mut errors = self.engine.faults().read();
         errors.push(("piece", written.failed_pieces));
         errors.push(("tracker", trackers.iter().map(|host| host.failures).sum()));
         Figures {
             listen: self.addresses.clone(),
-            workers: self.workers.iter().map(|counters| worker(counters.totals())).collect(),
+            workers: self.workers.iter().map(|counters| counters.figures()).collect(),
             downloaded: written.received_bytes,
             wasted: written.wasted_bytes,
             errors,
             disk: disk(self.engine.lanes(), written),
             trackers,
         }
-    }
-}
-
-fn worker(totals: Totals) -> WorkerFigures {
-    WorkerFigures {
-        connections: totals.connections as u64,
-        bytes_sent: totals.bytes_sent,
-        payload_bytes_sent: totals.payload_bytes_sent,
-        blocks_sent: totals.blocks_sent,
-        sends: totals.sends,
-        bytes_received: totals.bytes_received,
-        accepted: totals.accepted,
-        refused: totals.refused,
-        dialled: totals.dialled,
     }
 }
 
@@ -66,14 +51,5 @@ fn disk(lanes: &Lanes, written: write::Totals) -> DiskFigures {
         pieces_failed: written.failed_pieces,
         lane_jobs: fetched.jobs,
         open_files: fetched.open_files as u64,
-    }
-}
-
-fn tracker(host: HostFigures) -> TrackerFigures {
-    TrackerFigures {
-        host: host.host,
-        announces: host.announces,
-        failures: host.failures,
-        is_working: host.is_working,
     }
 }

@@ -13,7 +13,7 @@ use protocol::swarm::candidates::Source;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use crate::bus::MAX_REPORTS;
+use crate::bus::{MAX_REPORTS, WorkerFigures};
 use crate::config::{ServeConfig, TrackerTable};
 use crate::coordinator::{self, Coordinator, Instruction, Notice, Parts};
 use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as TrackerSettings};
@@ -22,7 +22,7 @@ use crate::storage::lane::Lanes;
 use crate::storage::write::{self, WRITE_CREDITS_KIB, Writer};
 use crate::sys::heartbeats::Heartbeats;
 use crate::sys::listen::{self, ListenError, Listeners};
-use crate::worker::{self, Shared, Totals, Worker, WorkerError};
+use crate::worker::{self, Shared, Worker, WorkerError};
 
 use super::gauge::Gauge;
 use super::{Engine, limits};
@@ -51,7 +51,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Farewell {
     /// What was done.
-    pub totals: Totals,
+    pub totals: WorkerFigures,
     /// Torrents whose trackers have heard that we go.
     pub told: Vec<InfoHash>,
 }
@@ -158,8 +158,8 @@ impl Server {
     }
 
     /// What has been done so far.
-    pub fn totals(&self) -> Totals {
-        self.workers.iter().map(|worker| worker.counters.totals()).sum()
+    pub fn totals(&self) -> WorkerFigures {
+        self.workers.iter().map(|worker| worker.counters.figures()).sum()
     }
 
     /// Where to read what has been done so far, for as long as anybody wants to.
@@ -205,7 +205,7 @@ impl Server {
             engine.writer.inspect(|writer| writer.stop());
             coordinator.stop(COORDINATOR_TIMEOUT);
             let told = farewell.join().unwrap_or_default();
-            Farewell { totals: counters.iter().map(|counters| counters.totals()).sum(), told }
+            Farewell { totals: counters.iter().map(|counters| counters.figures()).sum(), told }
         })
     }
 }

@@ -1,6 +1,8 @@
 //! What a worker has done so far, for others to read.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::bus::WorkerFigures;
 
 /// Counters of one worker. Written by its thread alone.
 #[derive(Debug, Default)]
@@ -13,30 +15,7 @@ pub struct Counters {
     accepted: AtomicU64,
     refused: AtomicU64,
     dialled: AtomicU64,
-    connections: AtomicUsize,
-}
-
-/// What one or more workers have done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Bytes given to sockets, with all headers and small messages.
-    pub bytes_sent: u64,
-    /// Bytes of blocks that were sent whole.
-    pub payload_bytes_sent: u64,
-    /// Blocks that were sent whole.
-    pub blocks_sent: u64,
-    /// SENDMSG operations that moved bytes.
-    pub sends: u64,
-    /// Bytes taken from sockets.
-    pub bytes_received: u64,
-    /// Connections that peers opened and that were let in.
-    pub accepted: u64,
-    /// Connections that peers opened and that were turned away, since there were as many as allowed.
-    pub refused: u64,
-    /// Connections that we began to open.
-    pub dialled: u64,
-    /// Connections that are open now.
-    pub connections: usize,
+    connections: AtomicU64,
 }
 
 impl Counters {
@@ -74,12 +53,12 @@ impl Counters {
 
     /// So many connections are open now.
     pub(super) fn set_connections(&self, count: usize) {
-        self.connections.store(count, Ordering::Relaxed);
+        self.connections.store(count as u64, Ordering::Relaxed);
     }
 
     /// What has been counted so far.
-    pub fn totals(&self) -> Totals {
-        Totals {
+    pub fn figures(&self) -> WorkerFigures {
+        WorkerFigures {
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
             payload_bytes_sent: self.payload_bytes_sent.load(Ordering::Relaxed),
             blocks_sent: self.blocks_sent.load(Ordering::Relaxed),
@@ -90,21 +69,5 @@ impl Counters {
             dialled: self.dialled.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
         }
-    }
-}
-
-impl std::iter::Sum for Totals {
-    fn sum<I: Iterator<Item = Self>>(totals: I) -> Self {
-        totals.fold(Self::default(), |sum, one| Self {
-            bytes_sent: sum.bytes_sent + one.bytes_sent,
-            payload_bytes_sent: sum.payload_bytes_sent + one.payload_bytes_sent,
-            blocks_sent: sum.blocks_sent + one.blocks_sent,
-            sends: sum.sends + one.sends,
-            bytes_received: sum.bytes_received + one.bytes_received,
-            accepted: sum.accepted + one.accepted,
-            refused: sum.refused + one.refused,
-            dialled: sum.dialled + one.dialled,
-            connections: sum.connections + one.connections,
-        })
     }
 }

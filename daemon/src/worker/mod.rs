@@ -18,5 +18,5 @@ mod thread;
 mod turn;
 mod writer;
 
-pub use counters::{Counters, Totals};
+pub use counters::Counters;
 pub use thread::{Shared, Worker, WorkerError, start};
