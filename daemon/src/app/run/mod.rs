@@ -19,7 +19,7 @@ use crate::engine::Server;
 use crate::storage::state::{FolderLock, Recorder, State};
 use crate::sys::heartbeats::{Heartbeats, Pulse};
 use crate::sys::notify::Notifier;
-use crate::sys::{inherit, limits, listen, probe};
+use crate::sys::{inherit, limits, listen, memory, probe};
 
 use super::Failure;
 use super::log::Log;
@@ -57,6 +57,7 @@ pub(super) fn run(args: &RunArgs, config: RunConfig, log: &Log) -> Result<ExitCo
     log.set_level(config.log.level);
     // Before there is another thread: it takes variables out of the environment.
     let inherited = inherit::control_listener()?;
+    memory::return_large();
     let notifier = Notifier::from_env();
     probe::io_uring()?;
     if let Some(bits) = config.umask {
