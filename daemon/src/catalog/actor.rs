@@ -19,7 +19,8 @@ use crate::engine::{Engine, Notices, Server};
 use crate::storage::state::{Change, Recorder, State};
 use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
-use super::chores::{Desks, Done};
+use super::chores::Done;
+use super::desks::Desks;
 use super::entry::{Entry, Stage, Step};
 use super::hooks::Runner;
 use super::interned::Interned;
@@ -142,8 +143,16 @@ impl Actor {
         &self.engine
     }
 
+    /// Whether nothing is begun any more: what is under way is awaited, and written down.
+    pub(super) fn is_ending(&self) -> bool {
+        self.server.is_none()
+    }
+
     /// Takes a torrent one step further, as far as nothing is being done to it.
     pub(super) fn advance(&mut self, id: TorrentId) {
+        if self.is_ending() {
+            return;
+        }
         let Some(entry) = self.entries.get(&id) else { return };
         match &entry.stage {
             Stage::Row => self.take_step(id),
@@ -199,7 +208,7 @@ impl Actor {
 
     /// Takes those further whose turn has come. Not from within what gave it to them: there may be thousands.
     pub(super) fn take_turns(&mut self) {
-        while let Some(id) = self.turns.pop_front() {
+        while let Some(id) = self.turns.pop_front().or_else(|| self.desks.next()) {
             self.advance(id);
         }
     }
@@ -231,6 +240,10 @@ impl Actor {
 
     /// Something is wrong with a torrent: it stops, and says so, until the user has it tried again.
     pub(super) fn fail(&mut self, id: TorrentId, error: String) {
+        if self.is_ending() {
+            // What ends cuts much short. What is really wrong is found again.
+            return tracing::warn!("{error}");
+        }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.marks.is_failed {
             return;

@@ -1,8 +1,6 @@
-//! What takes as long as a disk does: done on threads that may wait, a few at a time for each folder, so that a disk
-//! that does not answer holds up only what lies on it.
+//! What takes as long as a disk does, done on threads that may wait; and what becomes of it.
 
-use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use protocol::control::{ErrorCode, ErrorReply, MoveRequest};
@@ -22,15 +20,6 @@ use crate::storage::write::Durable;
 
 use super::adding::Arrived;
 use super::entry::Chore;
-
-/// Chores of one folder that are done at a time.
-const MAX_OF_FOLDER: usize = 4;
-/// Torrents of one folder that are held in memory for chores; the others are rows meanwhile.
-const MAX_JOBS: usize = 64;
-/// Desks that nobody waits at and that are kept all the same.
-const MAX_IDLE_DESKS: usize = 4_096;
-/// Torrents that are hashed at a time: each is hashed by all cores.
-const MAX_HASHING: usize = 2;
 
 /// What has become of a task.
 #[derive(Debug)]
@@ -93,80 +82,23 @@ pub(super) enum ChoreError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
-    Relocate(#[from] RelocateError),
+    Relocate(RelocateError),
     #[error("a chore has ended by a mistake of ours")]
     Panicked,
+}
+
+impl From<RelocateError> for ChoreError {
+    fn from(error: RelocateError) -> Self {
+        match error {
+            RelocateError::Cancelled(_) => Self::Cancelled,
+            error => Self::Relocate(error),
+        }
+    }
 }
 
 impl From<ChoreError> for ErrorReply {
     fn from(error: ChoreError) -> Self {
         Self::new(ErrorCode::Conflict, error.to_string())
-    }
-}
-
-/// Where chores wait for their turn.
-#[derive(Debug)]
-pub(super) struct Desks {
-    by_folder: HashMap<PathBuf, Desk>,
-    hashing: Arc<Semaphore>,
-}
-
-/// The desk of a folder.
-#[derive(Debug)]
-struct Desk {
-    places: Arc<Semaphore>,
-    /// Torrents that are held in memory for what is being done to them here.
-    jobs: usize,
-    /// Torrents that come later: rows still.
-    waiting: VecDeque<TorrentId>,
-}
-
-impl Default for Desks {
-    fn default() -> Self {
-        Self { by_folder: HashMap::new(), hashing: Arc::new(Semaphore::new(MAX_HASHING)) }
-    }
-}
-
-impl Desks {
-    fn desk(&mut self, folder: &Path) -> &mut Desk {
-        // Those that nobody waits at are forgotten, now and then.
-        if self.by_folder.len() > MAX_IDLE_DESKS {
-            self.by_folder.retain(|_, desk| desk.jobs > 0 || Arc::strong_count(&desk.places) > 1);
-        }
-        self.by_folder.entry(folder.to_owned()).or_insert_with(|| Desk {
-            places: Arc::new(Semaphore::new(MAX_OF_FOLDER)),
-            jobs: 0,
-            waiting: VecDeque::new(),
-        })
-    }
-
-    /// Where chores of `folder` wait.
-    pub(super) fn of_folder(&mut self, folder: &Path) -> Arc<Semaphore> {
-        Arc::clone(&self.desk(folder).places)
-    }
-
-    /// Where those wait that have much to read.
-    pub(super) fn of_hashing(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.hashing)
-    }
-
-    /// Whether `id` may be held in memory for what is to be done to it in `folder`; if not, it comes later.
-    pub(super) fn enter(&mut self, folder: &Path, id: TorrentId) -> bool {
-        let desk = self.desk(folder);
-        let has_room = desk.jobs < MAX_JOBS;
-        match has_room {
-            true => desk.jobs += 1,
-            false => desk.waiting.push_back(id),
-        }
-        has_room
-    }
-
-    /// What was done in `folder` is done; those for whom there is room now, who are to [`enter`](Self::enter).
-    pub(super) fn leave(&mut self, folder: &Path) -> Vec<TorrentId> {
-        let desk = self.desk(folder);
-        desk.jobs = desk.jobs.saturating_sub(1);
-        let room = MAX_JOBS.saturating_sub(desk.jobs).min(desk.waiting.len());
-        desk.waiting.drain(..room).collect()
     }
 }
 
@@ -188,22 +120,4 @@ pub(super) fn spawn<T: Send + 'static>(
         let _turn = desk.acquire_owned().await;
         done(blocking(work).await)
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_are_held_in_memory_and_the_others_come_in_order() {
-        let (mut desks, folder) = (Desks::default(), Path::new("/srv"));
-        let id = |number: usize| TorrentId(i64::try_from(number).unwrap());
-        assert!((0..MAX_JOBS).all(|number| desks.enter(folder, id(number))));
-        assert!(!desks.enter(folder, id(100)) && !desks.enter(folder, id(101)));
-        assert!(desks.enter(Path::new("/other"), id(102)), "another folder is another desk");
-        assert_eq!(desks.leave(folder), [id(100)]);
-        // It has gone meanwhile: its place is not lost.
-        assert_eq!(desks.leave(folder), [id(101)]);
-        assert_eq!(desks.leave(folder), []);
-    }
 }

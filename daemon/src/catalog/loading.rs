@@ -68,7 +68,7 @@ impl Actor {
                 self.spawn_job(job, move |result| Done::Ready(id, chore, result));
             }
             Err(error) => {
-                self.turns.extend(self.desks.leave(&folder));
+                self.desks.leave(&folder);
                 self.fail(id, error);
             }
         }
@@ -129,7 +129,7 @@ impl Actor {
         if let Stage::Busy(busy) = std::mem::replace(&mut entry.stage, Stage::Row)
             && let Some(folder) = busy.folder
         {
-            self.turns.extend(self.desks.leave(&folder));
+            self.desks.leave(&folder);
         }
         self.lively.remove(&id);
         match result {
@@ -324,6 +324,9 @@ impl Actor {
     /// Gets the files of a torrent ready whose swarm has waited for its metadata. One that is only served, or has no
     /// place among those that are fetched, goes on from its row.
     fn get_ready(&mut self, id: TorrentId) {
+        if self.is_ending() {
+            return;
+        }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.marks.is_seed_only || !self.queue.enter(id) {
             entry.wish().is_restart = true;

@@ -9,6 +9,7 @@ mod actor;
 mod adding;
 mod chores;
 mod creating;
+mod desks;
 mod entry;
 mod filing;
 mod goals;
