@@ -104,7 +104,7 @@ fn a_torrent_that_is_removed_parts_from_its_peers_and_lets_its_files_go() {
     assert!(peer.download(64).unwrap() == bench.payload);
     assert_eq!(bench.remove(Leave::Known, true), Unloaded::Busy);
     assert!(peer.download(64).unwrap() == bench.payload, "it stays");
-    assert!(matches!(bench.remove(Leave::Nothing, false), Unloaded::Done(_)));
+    assert!(matches!(bench.remove(Leave::Nothing, false), Unloaded::Done));
     assert!(peer.is_ended());
     let path = bench.folder.path().join("payload");
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
@@ -119,7 +119,7 @@ fn a_torrent_that_was_unloaded_is_loaded_anew_for_the_next_peer() {
     let mut bench = Bench::new(&config());
     bench.load();
     drop(Peer::connect(bench.address(), &bench.torrent).unwrap());
-    let left = || matches!(bench.remove(Leave::Known, true), Unloaded::Done(_));
+    let left = || matches!(bench.remove(Leave::Known, true), Unloaded::Done);
     wait_until("the peer to have left", left);
     bench.torrent = torrent_of(&bench.folder.path().join("payload"), 1 << 18);
     let (address, torrent) = (bench.address(), Arc::clone(&bench.torrent));

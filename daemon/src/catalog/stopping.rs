@@ -77,10 +77,11 @@ impl Actor {
         let (told, is_told) = oneshot::channel();
         std::thread::spawn(move || told.send(server.map(Server::stop)));
         let told = is_told.await.ok().flatten();
-        self.forget_announces(told.map(|farewell| farewell.told).unwrap_or_default());
         while let Ok(notice) = notices.try_recv() {
             self.hear(notice);
         }
+        // After the last of what trackers had said before.
+        self.forget_announces(told.map(|farewell| farewell.told).unwrap_or_default());
         self.finish_moves().await;
         for id in self.lively.iter().copied().collect::<Vec<_>>() {
             self.reckon(id);

@@ -120,6 +120,8 @@ impl Loop {
 
     /// Ends the connections of a torrent that was removed.
     fn part(&mut self, info_hash: InfoHash, entry: Entry) -> Removal {
+        // For the last time: what was counted since is not lost.
+        entry.publish();
         [&mut self.changed, &mut self.awake, &mut self.limited, &mut self.unpublished].into_iter().for_each(
             |torrents| {
                 torrents.remove(&info_hash);
@@ -136,6 +138,6 @@ impl Loop {
                 member.mailbox.ring();
             }
         }
-        Removal::Removed(Removed { tally: entry.swarm.tally(), torrent: entry.torrent, parted })
+        Removal::Removed(Removed { torrent: entry.torrent, parted })
     }
 }

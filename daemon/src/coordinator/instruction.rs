@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use protocol::control::PeerRow;
 use protocol::id::InfoHash;
+use protocol::swarm::Settings;
 use protocol::swarm::candidates::Source;
 use protocol::swarm::picker::Priority;
-use protocol::swarm::{Settings, Tally};
 use tokio::sync::{oneshot, watch};
 
 use crate::bus::Limits;
@@ -113,8 +113,6 @@ pub enum Removal {
 /// A torrent that was removed.
 #[derive(Debug)]
 pub struct Removed {
-    /// What its swarm had counted.
-    pub tally: Tally,
     /// The torrent, where its metadata was here.
     pub torrent: Option<Arc<Torrent>>,
     /// Ends, with an error, when the last of its connections has.

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use protocol::control::PeerRow;
 use protocol::id::InfoHash;
+use protocol::swarm::Settings;
 use protocol::swarm::candidates::Source;
 use protocol::swarm::picker::Priority;
-use protocol::swarm::{Settings, Tally};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -67,8 +67,8 @@ pub struct Member {
 /// What became of a torrent that was to be unloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unloaded {
-    /// It has no connection and no open file any more. This is what its swarm had counted.
-    Done(Tally),
+    /// It has no connection and no open file any more. Its standing says what its swarm had counted.
+    Done,
     /// It has peers, and stays.
     Busy,
     /// It was not loaded.
@@ -180,7 +180,7 @@ impl Engine {
 
     /// Lets go of all that a torrent still has in memory.
     async fn release(&self, info_hash: InfoHash, removed: Removed) -> Unloaded {
-        let Removed { tally, torrent, parted } = removed;
+        let Removed { torrent, parted } = removed;
         // At once: a reader may wait for just the memory that the writer gives back then.
         let (done, is_written) = oneshot::channel::<()>();
         let (writer, lanes) = (self.writer.clone(), Arc::clone(&self.lanes));
@@ -197,7 +197,7 @@ impl Engine {
             // Files are unmapped there, which takes its time.
             let _ = tokio::task::spawn_blocking(move || lanes.forget(&torrent)).await;
         }
-        Unloaded::Done(tally)
+        Unloaded::Done
     }
 
     /// Names addresses where peers of a torrent may be. Where it can be loaded and is not, they come back as
