@@ -44,10 +44,10 @@ pub(super) enum Source {
 
 impl Actor {
     /// Has what is asked for fetched and read.
-    pub(super) fn add(&mut self, request: AddRequest, reply: Reply<Torrent>) {
+    pub(super) fn add(&mut self, mut request: AddRequest, reply: Reply<Torrent>) {
         let (roots, default_dir) = (self.settings.roots.clone(), self.settings.data_dir.clone());
         self.tasks.spawn(async move {
-            let source = read(&request, roots, default_dir).await;
+            let source = read(&mut request, roots, default_dir).await;
             Done::Arrived(Box::new(Arrived { request, source, reply }))
         });
     }
@@ -174,14 +174,16 @@ impl Actor {
     }
 }
 
-/// Fetches and reads what is asked for, and looks where it is to lie.
+/// Fetches and reads what is asked for, and looks where it is to lie. What says where it comes from, which may be the
+/// whole of it, is taken out of the request.
 async fn read(
-    request: &AddRequest,
+    request: &mut AddRequest,
     roots: Roots,
     default_dir: PathBuf,
 ) -> Result<(Source, PathBuf), ErrorReply> {
-    let AddRequest { magnet, metainfo, url, path, .. } = request.clone();
     check_request(request)?;
+    let AddRequest { magnet, metainfo, url, path, .. } = request;
+    let (magnet, metainfo, url, path) = (magnet.take(), metainfo.take(), url.take(), path.take());
     let bytes = match (&magnet, &metainfo, &url, &path) {
         (Some(_), None, None, None) | (None, Some(_), None, None) | (None, None, None, Some(_)) => None,
         (None, None, Some(url), None) => Some(fetch(url).await?),
