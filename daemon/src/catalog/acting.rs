@@ -10,9 +10,9 @@ use crate::storage::selection;
 use crate::storage::state::{Change, State};
 
 use super::actor::Actor;
-use super::adding::path_hashes;
 use super::chores::Done;
 use super::entry::{Chore, Relocation, Removal, Stage};
+use super::paths::path_hashes;
 
 impl Actor {
     /// Takes in a request.

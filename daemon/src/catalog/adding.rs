@@ -7,13 +7,13 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use protocol::control::{AddRequest, ErrorCode, ErrorReply, MAX_METAINFO_LENGTH, State as Shown, Torrent};
 use protocol::id::InfoHash;
-use protocol::meta::{FileEntry, FileKind, Info, Magnet, Metainfo};
+use protocol::meta::{Info, Magnet, Metainfo};
 use tokio::task::spawn_blocking;
 
 use crate::bus::board::now_unix_s;
 use crate::bus::{Reply, Row, TorrentId};
 use crate::discovery;
-use crate::storage::state::{Change, NewTorrent, RawMetainfo, StateError, path_hash};
+use crate::storage::state::{Change, NewTorrent, RawMetainfo, StateError};
 use crate::storage::{selection, torrent_file};
 
 use super::acting::check_label;
@@ -21,6 +21,7 @@ use super::actor::Actor;
 use super::chores::Done;
 use super::entry::{Entry, Marks, Stage};
 use super::goals::OwnGoals;
+use super::paths::{path_hashes, placed};
 use super::roots::{Roots, resolve};
 
 /// How long a .torrent file may take to come from the web.
@@ -297,12 +298,8 @@ impl Source {
     /// What is shared, with its files where the user wants them.
     fn info(&self, request: &AddRequest) -> Result<Option<Arc<Info>>, ErrorReply> {
         let Self::File(metainfo, _) = self else { return Ok(None) };
-        if request.file_paths.is_empty() {
-            return Ok(Some(Arc::clone(&metainfo.info)));
-        }
-        let renames: Vec<(u32, &str)> = request.file_paths.iter().map(|it| (it.index, &*it.path)).collect();
-        let info = metainfo.info.with_paths(&renames).map_err(|error| bad(&error.to_string()))?;
-        Ok(Some(Arc::new(info)))
+        let info = placed(Arc::clone(&metainfo.info), &request.file_paths);
+        info.map(Some).map_err(|error| bad(&error.to_string()))
     }
 
     fn raw(&self) -> Result<Option<RawMetainfo<'_>>, ErrorReply> {
@@ -357,17 +354,6 @@ fn entry(info_hash: InfoHash, request: &AddRequest, has_info: bool, lies_in: Opt
         seeding_since_s: None,
         next_announce_s: None,
     }
-}
-
-/// What the paths of the files of `info` below each of `folders` are known by.
-pub(super) fn path_hashes(info: &Info, folders: &[&Path]) -> Vec<i64> {
-    let hash = |folder: &Path, file: &FileEntry| {
-        let mut path = folder.to_owned();
-        path.extend(file.path.components());
-        path_hash(&path)
-    };
-    let files = || info.files().iter().filter(|file| file.kind == FileKind::Regular);
-    folders.iter().flat_map(|folder| files().map(move |file| hash(folder, file))).collect()
 }
 
 fn bad(message: &str) -> ErrorReply {

@@ -16,6 +16,7 @@ use super::chores::Ready;
 use super::entry::{Chore, Entry, Marks, Stage};
 use super::goals::OwnGoals;
 use super::loading::missing;
+use super::paths::{path_hashes, placed};
 
 impl Actor {
     /// Puts all torrents of the state on the board, and has each do what it did.
@@ -127,10 +128,9 @@ impl Actor {
 
     /// Writes down the metadata of a torrent that came from peers.
     pub(super) fn save_metadata(&mut self, id: TorrentId, raw: &[u8]) -> Result<(), String> {
-        let info = Info::parse(raw.into()).map_err(|error| format!("its metadata: {error}"))?;
+        let info = Arc::new(Info::parse(raw.into()).map_err(|error| format!("its metadata: {error}"))?);
         let choices = self.state.choices(id.0).map_err(|error| error.to_string())?;
-        let renames: Vec<(u32, &str)> = choices.file_paths.iter().map(|it| (it.index, &*it.path)).collect();
-        let info = info.with_paths(&renames).map_err(|error| error.to_string())?;
+        let info = placed(info, &choices.file_paths).map_err(|error| error.to_string())?;
         let (dir, lies_in) = (self.dir(id), self.lies_in(id));
         let folders: [&Path; 2] = [&dir, &lies_in];
         let only_reads = self.entries.get(&id).is_some_and(|entry| entry.marks.is_seed_only);
@@ -138,7 +138,7 @@ impl Actor {
         let change = Change {
             name: Some(info.name().to_owned()),
             size: Some(info.geometry().length()),
-            paths: Some(super::adding::path_hashes(&info, &folders)),
+            paths: Some(path_hashes(&info, &folders)),
             ..Change::default()
         };
         let metainfo = RawMetainfo::of_info(raw);

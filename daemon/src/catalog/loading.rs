@@ -20,6 +20,7 @@ use super::actor::Actor;
 use super::chores::{ChoreError, Done, NewSwarm, Ready};
 use super::entry::{Busy, Chore, Entry, Loaded, Pulse, Stage, Watch};
 use super::job::Job;
+use super::paths::placed;
 
 /// How long what was noted may take to be written, before a torrent is looked at anew.
 const NOTES_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,9 +93,8 @@ impl Actor {
         let saved = self.state.load(&info_hash).map_err(|error| text(&error))?.unwrap_or_default();
         let raw = saved.info.clone().ok_or("its metadata is not in the state any more")?;
         let choices = self.state.choices(id.0).map_err(|error| text(&error))?;
-        let info = Info::parse(raw.into()).map_err(|error| text(&error))?;
-        let renames: Vec<(u32, &str)> = choices.file_paths.iter().map(|it| (it.index, &*it.path)).collect();
-        let info = Arc::new(info.with_paths(&renames).map_err(|error| text(&error))?);
+        let info = Arc::new(Info::parse(raw.into()).map_err(|error| text(&error))?);
+        let info = placed(info, &choices.file_paths).map_err(|error| text(&error))?;
         let is_download = matches!(chore, Chore::Fetch) && !marks.is_seed_only;
         let download = match is_download {
             true => {

@@ -18,6 +18,7 @@ mod interned;
 mod job;
 mod loading;
 mod offering;
+mod paths;
 mod queue;
 mod relocating;
 mod roots;

@@ -15,6 +15,7 @@ use super::actor::Actor;
 use super::chores::{self, ChoreError, Done};
 use super::entry::{Busy, Chore, Entry, Relocation, Stage, Watch};
 use super::hooks::Occasion;
+use super::paths::path_hashes;
 
 impl Actor {
     /// Moves the files of a torrent, or only looks for them elsewhere, as was wished.
@@ -95,7 +96,7 @@ impl Actor {
     fn lie(&mut self, id: TorrentId, dir: &Path) -> Result<(), ErrorReply> {
         let text = dir.to_str().ok_or_else(|| conflict("the path of the folder is not UTF-8"))?;
         let info = self.info(id)?;
-        let paths = info.map(|info| super::adding::path_hashes(&info, &[dir]));
+        let paths = info.map(|info| path_hashes(&info, &[dir]));
         // Where nothing was moved it is not known what is there.
         let was_moved = |entry: &Entry| {
             entry.wish.as_ref().and_then(|it| it.relocation.as_ref()).is_none_or(|it| !it.request.is_there)

@@ -18,6 +18,7 @@ use super::acting::gone;
 use super::actor::Actor;
 use super::chores::Done;
 use super::entry::{Loaded, Stage};
+use super::paths::placed;
 
 impl Actor {
     fn of_loaded(&self, id: TorrentId) -> Option<&Loaded> {
@@ -35,9 +36,8 @@ impl Actor {
         let metainfo = self.state.metainfo(id.0).map_err(|error| failed(&error))?;
         let Some(metainfo) = metainfo else { return Ok(None) };
         let choices = self.state.choices(id.0).map_err(|error| failed(&error))?;
-        let renames: Vec<(u32, &str)> = choices.file_paths.iter().map(|it| (it.index, &*it.path)).collect();
         let info = Info::parse(metainfo.info.to_vec().into()).map_err(|error| mistaken(&error))?;
-        info.with_paths(&renames).map(|info| Some(Arc::new(info))).map_err(|error| mistaken(&error))
+        placed(Arc::new(info), &choices.file_paths).map(Some).map_err(|error| mistaken(&error))
     }
 
     /// Which pieces are verified.
