@@ -5,6 +5,7 @@ use std::path::Path;
 use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, MoveRequest, Patch};
 use protocol::meta::Info;
 
+use crate::bus::board::now_unix_s;
 use crate::bus::{Action, Reply, Request, TorrentId};
 use crate::storage::selection;
 use crate::storage::state::{Change, State};
@@ -66,23 +67,13 @@ impl Actor {
 
     /// Stops a torrent, or has it go on: also one that has failed.
     fn pause(&mut self, id: TorrentId, is_paused: bool) -> Result<(), ErrorReply> {
-        let error = (!is_paused).then_some(None);
-        self.commit(id, &Change { is_paused: Some(is_paused), error, ..Change::default() })?;
-        self.set_paused(id, is_paused);
-        Ok(())
-    }
-
-    /// Stops a torrent, or has it go on. The state knows it, or is told here.
-    pub(super) fn set_paused(&mut self, id: TorrentId, is_paused: bool) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        if !entry.marks.is_paused && is_paused {
-            let seeded_s = Some(entry.seeded_s(crate::bus::board::now_unix_s()));
-            // Trackers are told that it goes: they are to hear at once when it goes on.
-            let next_announce_s = Some(None);
-            let change = Change { is_paused: Some(true), seeded_s, next_announce_s, ..Change::default() };
-            self.write(id, &change);
-        }
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.entries.get(&id) else { return Err(gone()) };
+        let change = match is_paused {
+            true => entry.pausing(now_unix_s()),
+            false => Change { is_paused: Some(false), error: Some(None), ..Change::default() },
+        };
+        self.commit(id, &change)?;
+        let Some(entry) = self.entries.get_mut(&id) else { return Err(gone()) };
         entry.marks.is_paused = is_paused;
         match is_paused {
             // Neither is it hashed on.
@@ -92,6 +83,16 @@ impl Actor {
             }
             false => entry.marks.is_failed = false,
         }
+        self.advance(id);
+        Ok(())
+    }
+
+    /// Stops a torrent by itself. It stops also where that cannot be written down.
+    pub(super) fn pause_unasked(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.marks.is_paused = true;
+        let change = entry.pausing(now_unix_s());
+        self.write(id, &change);
         self.advance(id);
     }
 
@@ -145,14 +146,14 @@ impl Actor {
         admitted: Result<MoveRequest, ErrorReply>,
         reply: Reply<()>,
     ) {
-        let free = admitted.and_then(|request| match self.info(id)? {
-            Some(info) => {
+        let free = admitted.and_then(|request| {
+            self.refuse_while_moving(id)?;
+            if let Some(info) = self.info(id)? {
                 let only_reads = !self.may_write(id);
                 self.refuse_taken_paths(Some(id), &info, &[request.dir.as_ref()], only_reads)?;
-                self.reserve(id, &info, request.dir.as_ref())?;
-                Ok(request)
+                self.hold_paths(id, &info, Some(request.dir.as_ref()))?;
             }
-            None => Ok(request),
+            Ok(request)
         });
         match free {
             Ok(request) => self.want_relocation(id, Relocation { request, reply: Some(reply) }),
@@ -160,10 +161,24 @@ impl Actor {
         }
     }
 
-    /// Has a torrent hold the paths where it is to be moved, beside those where it is.
-    fn reserve(&mut self, id: TorrentId, info: &Info, to: &Path) -> Result<(), ErrorReply> {
+    fn refuse_while_moving(&self, id: TorrentId) -> Result<(), ErrorReply> {
+        let entry = self.entries.get(&id).ok_or_else(gone)?;
+        match &entry.stage {
+            Stage::Busy(busy) if busy.chore == Chore::Relocate => Err(conflict("it is being moved already")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has a torrent hold the paths where it is, and those where it is to be moved.
+    pub(super) fn hold_paths(
+        &mut self,
+        id: TorrentId,
+        info: &Info,
+        to: Option<&Path>,
+    ) -> Result<(), ErrorReply> {
         let (dir, lies_in) = (self.dir(id), self.lies_in(id));
-        let paths = path_hashes(info, &[to, &dir, &lies_in]);
+        let folders: Vec<&Path> = to.into_iter().chain([&*dir, &*lies_in]).collect();
+        let paths = path_hashes(info, &folders);
         self.commit(id, &Change { paths: Some(paths), ..Change::default() })
     }
 
@@ -171,11 +186,6 @@ impl Actor {
         let Some(entry) = self.entries.get_mut(&id) else {
             return drop(relocation.reply.map(|reply| reply.send(Err(gone()))));
         };
-        if matches!(&entry.stage, Stage::Busy(busy) if busy.chore == Chore::Relocate) {
-            return drop(
-                relocation.reply.map(|reply| reply.send(Err(conflict("it is being moved already")))),
-            );
-        }
         let before = entry.wish().relocation.replace(relocation);
         if let Some(reply) = before.and_then(|before| before.reply) {
             let _ = reply.send(Err(conflict("it was asked to be moved elsewhere meanwhile")));
@@ -226,23 +236,17 @@ impl Actor {
         goals.seed_time_s = patch.seed_time_limit_s.unwrap_or(goals.seed_time_s);
         entry.limits = (limits != Default::default()).then(|| Box::new(limits));
         entry.goals = (goals != Default::default()).then(|| Box::new(goals));
-        if limits != before && matches!(entry.stage, Stage::Loaded(_)) {
-            let (engine, info_hash) = (self.engine.clone(), entry.info_hash);
-            self.tasks.spawn(async move {
-                // Fails only when everything ends.
-                let _ = engine.limit(Some(info_hash), limits).await;
-                Done::Nothing
-            });
+        let was_sequential = entry.marks.is_sequential;
+        entry.marks.is_sequential = patch.sequential.unwrap_or(was_sequential);
+        if (limits, entry.marks.is_sequential) != (before, was_sequential) {
+            self.set_company(id);
         }
         self.pause_at_goal(id);
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        if patch.select.is_some() || patch.sequential.is_some_and(|it| it != entry.marks.is_sequential) {
-            entry.marks.is_sequential = patch.sequential.unwrap_or(entry.marks.is_sequential);
-            // Other files may be wanted now: it is looked at again what of them is there.
-            entry.marks.is_looked_at &= patch.select.is_none();
-            entry.wish().is_restart = true;
-            self.advance(id);
-        }
+        let Some(entry) = self.entries.get_mut(&id).filter(|_| patch.select.is_some()) else { return };
+        // Other files may be wanted now: it is looked at again what of them is there.
+        entry.marks.is_looked_at = false;
+        entry.wish().is_restart = true;
+        self.advance(id);
     }
 
     fn back_up(&mut self, path: &Path, reply: Reply<()>) {

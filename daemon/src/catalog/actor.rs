@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::bus::board::now_unix_s;
 use crate::bus::{Board, Fault, Request, Requests, TorrentId};
-use crate::engine::{Engine, Notices, Server};
+use crate::engine::{Company, Engine, Notices, Server};
 use crate::storage::state::{Change, Recorder, State};
 use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
@@ -277,17 +277,22 @@ impl Actor {
     /// Has all swarms that run behave as is chosen now.
     fn set_swarms(&mut self) {
         for id in self.lively.iter().copied().collect::<Vec<_>>() {
-            let Some(entry) = self.entries.get(&id).filter(|it| matches!(it.stage, Stage::Loaded(_))) else {
-                continue;
-            };
-            let (engine, info_hash, settings) =
-                (self.engine.clone(), entry.info_hash, self.company(id).settings);
-            self.tasks.spawn(async move {
-                // Fails only when everything ends.
-                let _ = engine.set(info_hash, settings).await;
-                Done::Nothing
-            });
+            self.set_company(id);
         }
+    }
+
+    /// Has the swarm of a torrent behave as is chosen now, if it runs. One that is about to run was asked for earlier, and
+    /// so hears of this later.
+    pub(super) fn set_company(&mut self, id: TorrentId) {
+        let Some(entry) = self.entries.get(&id).filter(|it| !matches!(it.stage, Stage::Row)) else { return };
+        let (engine, info_hash) = (self.engine.clone(), entry.info_hash);
+        let Company { settings, limits, .. } = self.company(id);
+        self.tasks.spawn(async move {
+            // Each fails only when everything ends.
+            let _ = engine.set(info_hash, settings).await;
+            let _ = engine.limit(Some(info_hash), limits).await;
+            Done::Nothing
+        });
     }
 
     /// Takes over what may be changed while btd runs.

@@ -15,6 +15,7 @@ use crate::coordinator::Standing;
 use crate::discovery::Stats;
 use crate::storage::Torrent;
 use crate::storage::keeper::Keeper;
+use crate::storage::state::Change;
 use crate::storage::task::{Meter, Task};
 
 use super::goals::OwnGoals;
@@ -246,6 +247,17 @@ impl Entry {
                 self.wish.as_ref().is_none_or(|wish| !wish.is_verification || wish.is_more_than_check())
             }
             Chore::Look | Chore::Load | Chore::Fetch => self.must_leave(),
+        }
+    }
+
+    /// What is to be remembered when it is stopped at `now_s`. Trackers are told that it goes: they are to hear at once
+    /// when it goes on.
+    pub(super) fn pausing(&self, now_s: i64) -> Change {
+        Change {
+            is_paused: Some(true),
+            seeded_s: Some(self.seeded_s(now_s)),
+            next_announce_s: Some(None),
+            ..Change::default()
         }
     }
 

@@ -126,6 +126,9 @@ impl Actor {
         let relocation = entry.wish().relocation.take();
         entry.tidy();
         let owes_hook = result.is_ok() && std::mem::take(&mut entry.marks.owes_hook);
+        if result.is_err() {
+            self.release_paths(id);
+        }
         match relocation.and_then(|it| it.reply) {
             Some(reply) => drop(reply.send(result)),
             // It went home by itself, because it was complete.
@@ -138,6 +141,18 @@ impl Actor {
             self.call_hook(id, Occasion::Completed);
         }
         self.advance(id);
+    }
+
+    /// Has a torrent that stays where it is hold no other paths.
+    fn release_paths(&mut self, id: TorrentId) {
+        let released = match self.info(id) {
+            Ok(Some(info)) => self.hold_paths(id, &info, None),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = released {
+            tracing::warn!("paths are held that are not used any more: {error}");
+        }
     }
 
     /// Has a torrent that is complete moved to where it belongs, if it lies elsewhere.
@@ -162,7 +177,10 @@ impl Actor {
             Err(error) => return self.end_removal(id, Err(error)),
         };
         let Some(info) = info else { return self.deleted(id, Ok(())) };
-        // One that is cut short here is not to fetch again what is deleted.
+        // One that is cut short here, or fails, is not to fetch again what is deleted.
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.marks.is_paused = true;
+        }
         self.write(id, &Change { is_paused: Some(true), ..Change::default() });
         let (dir, suffix) = (self.lies_in(id), self.settings.placing.suffix.clone());
         self.busy(id, Chore::Delete);

@@ -374,7 +374,7 @@ impl Actor {
         let Some(reason) = self.seeded_enough(id) else { return false };
         let name = self.board.with(id, |row| row.name.to_string()).unwrap_or_default();
         tracing::info!("{name}: paused, since {reason}");
-        self.set_paused(id, true);
+        self.pause_unasked(id);
         true
     }
 }
