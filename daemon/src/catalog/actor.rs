@@ -51,6 +51,8 @@ pub(super) struct Actor {
     pub(super) desks: Desks,
     pub(super) hooks: Runner,
     pub(super) synced_at: Instant,
+    /// How often all torrents have been looked at.
+    pub(super) rounds: u64,
     /// Told when a client wants the daemon to end.
     pub(super) on_shutdown: mpsc::Sender<()>,
     /// Shows that the thread moves.
@@ -89,6 +91,7 @@ impl Actor {
             desks: Desks::default(),
             hooks,
             synced_at: Instant::now(),
+            rounds: 0,
             on_shutdown,
             pulse,
             requests,

@@ -146,6 +146,8 @@ pub(super) struct Loaded {
     pub(super) beginning: Option<Arc<Watch>>,
     /// What earlier swarms have moved: sent, and received.
     pub(super) moved_before: (u64, u64),
+    /// What of all that was moved is written down.
+    pub(super) written: (u64, u64),
     /// What trackers had been told of that when this swarm began.
     pub(super) told_before: (u64, u64),
     pub(super) pulse: Pulse,

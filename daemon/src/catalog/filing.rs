@@ -1,22 +1,21 @@
 //! What the catalog writes into the state, and what it reads of it when it starts.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use protocol::control::{ErrorCode, ErrorReply, EventKind, State as Shown};
+use protocol::control::{ErrorCode, ErrorReply, State as Shown};
 use protocol::meta::Info;
 use protocol::swarm::picker::Priority;
 
 use crate::bus::{Fault, Row, TorrentId, Trackers};
-use crate::storage::state::{Change, Progress, RawMetainfo, Record, StateError};
+use crate::storage::state::{Change, Progress, Record, StateError};
 
 use super::actor::Actor;
 use super::chores::Ready;
 use super::entry::{Chore, Entry, Marks, Stage};
 use super::goals::OwnGoals;
 use super::loading::missing;
-use super::paths::{path_hashes, placed};
 
 impl Actor {
     /// Puts all torrents of the state on the board, and has each do what it did.
@@ -126,36 +125,35 @@ impl Actor {
         left == 0
     }
 
-    /// Writes down the metadata of a torrent that came from peers.
-    pub(super) fn save_metadata(&mut self, id: TorrentId, raw: &[u8]) -> Result<(), String> {
-        let info = Arc::new(Info::parse(raw.into()).map_err(|error| format!("its metadata: {error}"))?);
-        let choices = self.state.choices(id.0).map_err(|error| error.to_string())?;
-        let info = placed(info, &choices.file_paths).map_err(|error| error.to_string())?;
-        let (dir, lies_in) = (self.dir(id), self.lies_in(id));
-        let folders: [&Path; 2] = [&dir, &lies_in];
-        let only_reads = self.entries.get(&id).is_some_and(|entry| entry.marks.is_seed_only);
-        self.refuse_taken_paths(Some(id), &info, &folders, only_reads).map_err(|error| error.message)?;
-        let change = Change {
-            name: Some(info.name().to_owned()),
-            size: Some(info.geometry().length()),
-            paths: Some(path_hashes(&info, &folders)),
-            ..Change::default()
-        };
-        let metainfo = RawMetainfo::of_info(raw);
-        self.state.set_info(id.0, &metainfo, &change).map_err(|error| error.to_string())?;
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.marks.has_info = true;
-        }
-        let size = info.geometry().length();
-        self.board.update(id, |row| (row.name, row.size) = (info.name().into(), size));
-        self.board.announce(id, EventKind::Metadata);
-        Ok(())
-    }
-
     /// Where the files of a torrent are: until it is complete that may be another folder than it is meant for.
     pub(super) fn lies_in(&self, id: TorrentId) -> PathBuf {
         let entry = self.entries.get(&id);
         entry.and_then(|entry| entry.lies_in.as_deref().map(PathBuf::from)).unwrap_or_else(|| self.dir(id))
+    }
+
+    /// Writes down what was moved by torrents whose swarms run.
+    pub(super) fn write_counters(&mut self) {
+        for id in &self.lively {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            if let Stage::Loaded(loaded) = &mut entry.stage {
+                let (uploaded, downloaded) = loaded.moved();
+                if std::mem::replace(&mut loaded.written, (uploaded, downloaded)) == (uploaded, downloaded) {
+                    continue;
+                }
+                let change =
+                    Change { uploaded: Some(uploaded), downloaded: Some(downloaded), ..Change::default() };
+                self.recorder.change(entry.info_hash, change);
+            }
+        }
+    }
+
+    /// Writes down changes of many torrents at once.
+    pub(super) fn write_all(&mut self, changes: &[(i64, Change)]) {
+        if changes.is_empty() {
+            return;
+        }
+        let written = self.state.change_all(changes.iter().map(|(id, change)| (*id, change)));
+        self.tell_unwritten(written);
     }
 
     /// Writes down when torrents are to be announced next.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use protocol::control::State as Shown;
 use protocol::meta::Info;
-use protocol::swarm::candidates::Source;
 use protocol::swarm::picker::{PieceOrder, Priority};
 
 use crate::bus::TorrentId;
@@ -75,13 +74,17 @@ impl Actor {
         }
     }
 
-    fn spawn_job(&mut self, job: Job, done: impl FnOnce(Result<Ready, ChoreError>) -> Done + Send + 'static) {
+    pub(super) fn spawn_job(
+        &mut self,
+        job: Job,
+        done: impl FnOnce(Result<Ready, ChoreError>) -> Done + Send + 'static,
+    ) {
         let (folder, hashing) = (self.desks.of_folder(&job.dir), self.desks.of_hashing());
         self.tasks.spawn(async move { done(job.run(folder, hashing).await) });
     }
 
     /// What is to be looked at.
-    fn job(&mut self, id: TorrentId, chore: Chore) -> Result<Job, String> {
+    pub(super) fn job(&mut self, id: TorrentId, chore: Chore) -> Result<Job, String> {
         let entry = self.entries.get(&id).ok_or("it is gone")?;
         let (info_hash, marks) = (entry.info_hash, entry.marks);
         let lies_elsewhere = entry.lies_in.is_some();
@@ -224,20 +227,6 @@ impl Actor {
         });
     }
 
-    /// Has peers asked what a torrent is.
-    pub(super) fn await_metadata(&mut self, id: TorrentId) {
-        let Some(info_hash) = self.entries.get(&id).map(|entry| entry.info_hash) else { return };
-        let company = self.company(id);
-        let engine = self.engine().clone();
-        self.busy(id, Chore::Enroll);
-        self.tasks.spawn(async move {
-            let member = engine.add_awaited(info_hash, company).await;
-            let swarm =
-                NewSwarm { torrent: None, keeper: None, priorities: Vec::new(), left: 0, is_fetching: true };
-            Done::Enrolled(id, Box::new(swarm), member)
-        });
-    }
-
     /// How a torrent's peers are to be treated. Its trackers are told apart from that, also while no swarm runs.
     pub(super) fn company(&self, id: TorrentId) -> Company {
         let Some(entry) = self.entries.get(&id) else { return Company::default() };
@@ -291,99 +280,6 @@ impl Actor {
             loaded.told_before = (told(&stats.uploaded), told(&stats.downloaded));
         }
     }
-
-    /// Tells the swarm of a torrent of the peers that its magnet link names.
-    fn name_peers(&mut self, id: TorrentId) {
-        let Some(info_hash) = self.entries.get(&id).map(|entry| entry.info_hash) else { return };
-        let peers = self.state.choices(id.0).map(|choices| choices.peers).unwrap_or_default();
-        let engine = self.engine().clone();
-        if peers.is_empty() {
-            return;
-        }
-        self.tasks.spawn(async move {
-            let mut addresses = Vec::new();
-            for peer in peers {
-                match tokio::net::lookup_host(&peer).await {
-                    Ok(found) => addresses.extend(found),
-                    Err(error) => tracing::warn!("peer {peer}: {error}"),
-                }
-            }
-            let _ = engine.found(info_hash, addresses, Source::User).await;
-            Done::Nothing
-        });
-    }
-
-    /// The metadata of a torrent came from peers.
-    pub(super) fn metadata(&mut self, id: TorrentId, raw: &[u8]) {
-        match self.save_metadata(id, raw) {
-            Ok(()) => self.get_ready(id),
-            Err(error) => self.fail(id, error),
-        }
-    }
-
-    /// Gets the files of a torrent ready whose swarm has waited for its metadata. One that is only served, or has no
-    /// place among those that are fetched, goes on from its row.
-    fn get_ready(&mut self, id: TorrentId) {
-        if self.is_ending() {
-            return;
-        }
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        if entry.marks.is_seed_only || !self.queue.enter(id) {
-            entry.wish().is_restart = true;
-            return self.advance(id);
-        }
-        if !entry.stage.is_awaiting() {
-            return;
-        }
-        match self.job(id, Chore::Fetch) {
-            Ok(job) => {
-                if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
-                    loaded.beginning = Some(Arc::clone(&job.watch));
-                    // Nothing is known to be here until its files were looked at.
-                    loaded.left = job.info.geometry().length();
-                    self.spawn_job(job, move |result| Done::Begun(id, result));
-                }
-            }
-            Err(error) => self.fail(id, error),
-        }
-    }
-
-    /// The files of a torrent whose metadata came from peers are ready.
-    pub(super) fn begun(&mut self, id: TorrentId, result: Result<Ready, ChoreError>) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        let (Stage::Loaded(loaded) | Stage::Leaving(loaded)) = &mut entry.stage else { return };
-        loaded.beginning = None;
-        if matches!(entry.stage, Stage::Leaving(_)) {
-            return self.close(id);
-        }
-        if entry.must_leave() {
-            return self.advance(id);
-        }
-        let ready = match result {
-            Ok(ready) => ready,
-            Err(ChoreError::Cancelled) => return,
-            Err(error) => return self.fail(id, error.to_string()),
-        };
-        let priorities = match self.priorities(id, &ready.torrent) {
-            Ok(priorities) => priorities,
-            Err(error) => return self.fail(id, error),
-        };
-        self.note_found(id, Chore::Fetch, &ready, &priorities);
-        let Ready { torrent, synced, .. } = ready;
-        let (engine, beginning) = (self.engine().clone(), (Arc::clone(&torrent), priorities.clone()));
-        self.tasks.spawn(async move {
-            let (torrent, priorities) = beginning;
-            // Fails only when everything ends.
-            let _ = engine.begin(torrent, priorities).await;
-            Done::Nothing
-        });
-        if let Some(Stage::Loaded(loaded)) = self.entries.get_mut(&id).map(|entry| &mut entry.stage) {
-            loaded.left = missing(&torrent, &priorities);
-            loaded.keeper = Some(Keeper::new(Arc::clone(&torrent), synced, loaded.moved_before));
-            (loaded.torrent, loaded.priorities) = (Some(torrent), priorities);
-        }
-        self.show(id, Shown::Downloading);
-    }
 }
 
 impl Loaded {
@@ -403,6 +299,7 @@ impl Loaded {
             is_fetching,
             beginning: None,
             moved_before,
+            written: moved_before,
             told_before: (0, 0),
             pulse: Pulse { at: Instant::now(), uploaded, downloaded },
             idle_since: None,

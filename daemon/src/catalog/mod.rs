@@ -7,6 +7,7 @@
 mod acting;
 mod actor;
 mod adding;
+mod awaiting;
 mod chores;
 mod creating;
 mod desks;
@@ -23,6 +24,7 @@ mod queue;
 mod relocating;
 mod roots;
 mod running;
+mod seeding;
 mod stopping;
 mod telling;
 mod watch_folder;

@@ -14,10 +14,12 @@ use crate::discovery::{Stats, Tracked};
 
 use super::actor::Actor;
 use super::chores::Done;
-use super::entry::Stage;
+use super::entry::{Entry, Stage};
 
 /// Longest that a torrent waits for its first announce, whatever an earlier run was told: a clock may have been wrong.
 const MAX_WAIT_S: u64 = 24 * 60 * 60;
+/// Answers of trackers that are kept for a torrent that is being loaded: enough to begin with.
+const MAX_FOUND: usize = 16;
 
 impl Actor {
     /// Lets peers come for a torrent that is a row, and tells its trackers.
@@ -74,9 +76,13 @@ impl Actor {
     pub(super) fn found(&mut self, info_hash: &InfoHash, addresses: Vec<SocketAddr>, source: Source) {
         let Some(id) = self.board.id_of(info_hash) else { return };
         self.called_for(id);
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        if !matches!(entry.stage, Stage::Loaded(_)) && !addresses.is_empty() {
-            self.found.entry(id).or_default().push((addresses, source));
+        let is_coming = |entry: &Entry| entry.marks.is_offered && !matches!(entry.stage, Stage::Loaded(_));
+        if addresses.is_empty() || !self.entries.get(&id).is_some_and(is_coming) {
+            return;
+        }
+        let found = self.found.entry(id).or_default();
+        if found.len() < MAX_FOUND {
+            found.push((addresses, source));
         }
     }
 

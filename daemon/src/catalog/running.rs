@@ -48,9 +48,12 @@ impl Actor {
         }
     }
 
-    /// Looks at all torrents, and writes down what has gathered.
+    /// Looks at all torrents, writes down what has gathered, and forgets what nobody needs any more.
     pub(super) fn go_round(&mut self) {
+        self.rounds += 1;
         self.check_seed_times();
+        self.write_some_seed_times(self.rounds);
+        self.interned.forget_unused();
         self.write_announces();
         self.write_counters();
     }
@@ -334,48 +337,6 @@ impl Actor {
             }
             Done::Nothing => {}
         }
-    }
-
-    /// Whether time alone may bring a torrent to its goal.
-    fn has_seed_times(&self) -> bool {
-        self.settings.goals.seed_time.is_some()
-            || self
-                .entries
-                .values()
-                .any(|it| it.goals.as_ref().is_some_and(|goals| goals.seed_time_s > Some(0)))
-    }
-
-    fn check_seed_times(&mut self) {
-        if self.has_seed_times() {
-            self.check_goals();
-        }
-    }
-
-    /// Pauses those that have been seeded enough.
-    pub(super) fn check_goals(&mut self) {
-        for id in self.entries.keys().copied().collect::<Vec<_>>() {
-            self.pause_at_goal(id);
-        }
-    }
-
-    /// Why a torrent has been seeded enough, if it has.
-    fn seeded_enough(&self, id: TorrentId) -> Option<&'static str> {
-        let entry = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some())?;
-        let goals = entry.goals.as_deref().copied().unwrap_or_default().over(self.settings.goals);
-        if goals.is_empty() {
-            return None;
-        }
-        let seeded = Duration::from_secs(entry.seeded_s(now_unix_s()));
-        self.board.with(id, |row| goals.reached(row.ratio(), seeded)).flatten()
-    }
-
-    /// Pauses a torrent that has been seeded enough; whether it has.
-    pub(super) fn pause_at_goal(&mut self, id: TorrentId) -> bool {
-        let Some(reason) = self.seeded_enough(id) else { return false };
-        let name = self.board.with(id, |row| row.name.to_string()).unwrap_or_default();
-        tracing::info!("{name}: paused, since {reason}");
-        self.pause_unasked(id);
-        true
     }
 }
 

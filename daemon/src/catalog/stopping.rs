@@ -8,7 +8,6 @@ use protocol::id::InfoHash;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::bus::board::now_unix_s;
 use crate::bus::{Request, TorrentId};
 use crate::engine::{Notices, Server};
 use crate::storage::state::{Change, Progress};
@@ -87,7 +86,7 @@ impl Actor {
             self.reckon(id);
         }
         self.write_counters();
-        self.write_seed_times();
+        self.write_seed_times(|_| true);
         self.write_announces();
         let mut notes = JoinSet::new();
         for (id, entry) in &mut self.entries {
@@ -105,19 +104,6 @@ impl Actor {
         let recorder = self.recorder;
         if let Ok(Err(error)) = spawn_blocking(move || recorder.flush(STATE_TIMEOUT)).await {
             tracing::error!("{error}");
-        }
-    }
-
-    /// Writes down what was moved by torrents whose swarms run.
-    pub(super) fn write_counters(&self) {
-        for id in &self.lively {
-            let Some(entry) = self.entries.get(id) else { continue };
-            if let Stage::Loaded(loaded) = &entry.stage {
-                let (uploaded, downloaded) = loaded.moved();
-                let change =
-                    Change { uploaded: Some(uploaded), downloaded: Some(downloaded), ..Change::default() };
-                self.recorder.change(entry.info_hash, change);
-            }
         }
     }
 
@@ -143,24 +129,5 @@ impl Actor {
         let change = Change { next_announce_s: Some(None), ..Change::default() };
         let changes: Vec<(i64, Change)> = ids.into_iter().map(|id| (id.0, change.clone())).collect();
         self.write_all(&changes);
-    }
-
-    /// Writes down how long torrents have been seeded.
-    fn write_seed_times(&mut self) {
-        let now_s = now_unix_s();
-        let seeding = self.entries.iter().filter(|(_, entry)| entry.seeding_since_s.is_some());
-        let change = |seeded_s| Change { seeded_s: Some(seeded_s), ..Change::default() };
-        let changes: Vec<(i64, Change)> =
-            seeding.map(|(id, entry)| (id.0, change(entry.seeded_s(now_s)))).collect();
-        self.write_all(&changes);
-    }
-
-    /// Writes down changes of many torrents at once.
-    pub(super) fn write_all(&mut self, changes: &[(i64, Change)]) {
-        if changes.is_empty() {
-            return;
-        }
-        let written = self.state.change_all(changes.iter().map(|(id, change)| (*id, change)));
-        self.tell_unwritten(written);
     }
 }
