@@ -77,19 +77,27 @@ impl Server {
         }
     }
 
-    /// The next connection, and its place; none when it is time to stop.
+    /// The next connection, and its place; none when it is time to stop, which waits neither for one nor the other.
     async fn next<S>(&self, accept: impl AsyncFn() -> io::Result<S>) -> Option<(S, OwnedSemaphorePermit)> {
-        let place = self.places.clone().acquire_owned().await.ok()?;
         let mut stopping = self.stopping.clone();
+        tokio::select! {
+            () = stopping.wait() => None,
+            next = self.wait_for(accept) => next,
+        }
+    }
+
+    /// A connection, once there is a place for it.
+    async fn wait_for<S>(
+        &self,
+        accept: impl AsyncFn() -> io::Result<S>,
+    ) -> Option<(S, OwnedSemaphorePermit)> {
+        let place = self.places.clone().acquire_owned().await.ok()?;
         loop {
-            tokio::select! {
-                () = stopping.wait() => return None,
-                accepted = accept() => match accepted {
-                    Ok(stream) => return Some((stream, place)),
-                    Err(error) => {
-                        tracing::warn!("cannot accept a control connection: {error}");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
+            match accept().await {
+                Ok(stream) => return Some((stream, place)),
+                Err(error) => {
+                    tracing::warn!("cannot accept a control connection: {error}");
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }

@@ -118,3 +118,20 @@ async fn a_reply_that_is_on_its_way_is_waited_for() {
     assert_eq!(asking.await.unwrap(), 204);
     stopping.await.unwrap();
 }
+
+#[tokio::test]
+async fn stopping_ends_in_time_though_every_place_is_taken_and_never_given_back() {
+    let (requests, mut receiver) = Requests::channel();
+    let mut daemon = Daemon::serve(requests, |settings| settings.max_connections = 1);
+    let _asking = say(&daemon, b"POST /v1/shutdown HTTP/1.1\r\nHost: btd\r\n\r\n");
+    // Never answered, so whoever asked keeps the only place.
+    let _asked = timeout(PATIENCE, receiver.recv()).await.unwrap();
+    let control = daemon.control.take().unwrap();
+    let (stopped, is_stopped) = oneshot::channel();
+    // A thread that the test does not wait for: one that hangs would hang it.
+    thread::spawn(move || {
+        control.stop(Duration::from_millis(50));
+        let _ = stopped.send(());
+    });
+    timeout(PATIENCE, is_stopped).await.expect("it waits for clients").unwrap();
+}
