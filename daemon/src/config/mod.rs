@@ -85,8 +85,10 @@ pub enum ConfigError {
     /// An option for new torrents was given, and all torrents exist.
     #[error("{0} is for torrents that are made, but every PATH is a .torrent already")]
     NothingNew(&'static str),
-    /// A tracker is no URL that anybody could announce to.
-    #[error("--tracker {0}: not a URL that begins with http://, https:// or udp://")]
+    /// A tracker is no URL that anybody could announce to, or was named before.
+    #[error(
+        "--tracker {0}: not a URL as http://HOST/PATH, https://HOST/PATH or udp://HOST:PORT, or given twice"
+    )]
     Tracker(String),
     /// It looks like a magnet link, and is none.
     #[error(transparent)]

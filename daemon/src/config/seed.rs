@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use protocol::meta::unusable_tracker;
 use protocol::swarm::Settings;
 
 use crate::args::{NewArgs, SeedArgs};
@@ -97,12 +98,10 @@ fn is_torrent(path: &Path) -> bool {
 /// Checks what is to go into a new torrent.
 ///
 /// # Errors
-/// When a tracker is no announce URL.
+/// When a tracker is no announce URL, or is given twice.
 pub fn options(args: NewArgs, comment: Option<String>) -> Result<Options, ConfigError> {
-    let is_announce =
-        |url: &str| ["http://", "https://", "udp://"].iter().any(|scheme| url.starts_with(scheme));
-    match args.trackers.iter().find(|url| !is_announce(url)) {
-        Some(url) => Err(ConfigError::Tracker(url.clone())),
+    match unusable_tracker(&args.trackers) {
+        Some(url) => Err(ConfigError::Tracker(url.to_owned())),
         None => Ok(Options {
             trackers: args.trackers,
             piece_length: args.piece_length,
@@ -178,6 +177,9 @@ mod tests {
     fn what_cannot_be_meant_is_an_error() {
         assert_eq!(config(&["x", "y", "--torrent", "t"]).unwrap_err(), ConfigError::TorrentFileForMany(2));
         assert_eq!(config(&["x", "--tracker", "a/b"]).unwrap_err(), ConfigError::Tracker("a/b".into()));
+        for url in ["http://", "udp://b"] {
+            assert_eq!(config(&["x", "--tracker", url]).unwrap_err(), ConfigError::Tracker(url.into()));
+        }
         let error = config(&["x", "--workers", "4", "--max-connections", "685"]).unwrap_err();
         assert_eq!(error, ConfigError::MaxConnections { asked: 685, possible: 684 });
         assert_eq!(config(&["x.torrent", "--private"]).unwrap_err(), ConfigError::NothingNew("--private"));

@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use protocol::control::{CreateEvent, CreateRequest, ErrorCode, ErrorReply};
+use protocol::meta::unusable_tracker;
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::api::Api;
@@ -30,6 +31,11 @@ pub(super) async fn create(
     Json(request): Json<CreateRequest>,
 ) -> Result<Response, Refusal> {
     let (sender, mut events) = mpsc::channel(MAX_PROGRESS);
+    // Before hours are spent on hashing.
+    if let Some(url) = unusable_tracker(&request.trackers) {
+        let expected = "a tracker is http://HOST/PATH, https://HOST/PATH or udp://HOST:PORT, and named once";
+        return Err(Refusal::new(ErrorCode::BadRequest, format!("`{url}`: {expected}")));
+    }
     api.requests.send(Request::Create { request, caller, events: sender })?;
     match events.recv().await.unwrap_or_else(broken_off) {
         CreateEvent::Failed(refusal) => Err(refusal.into()),

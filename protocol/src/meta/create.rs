@@ -8,6 +8,8 @@ use serde_bytes::Bytes;
 
 use super::files::FileKind;
 use super::metainfo::{Metainfo, MetainfoError};
+use super::url::UrlFilter;
+use crate::announce::TrackerUrl;
 
 /// Shortest piece that is chosen, in bytes: a block, below which a piece has no use.
 const MIN_DEFAULT_PIECE_LENGTH: u32 = 16 * 1024;
@@ -145,6 +147,15 @@ impl NewTorrent {
 fn check_urls<'a>(given: &[String], mut read: impl Iterator<Item = &'a String>) -> Result<(), CreateError> {
     let lost = given.iter().find(|url| read.next() != Some(url));
     lost.map_or(Ok(()), |url| Err(CreateError::Url(url.clone())))
+}
+
+/// The first of `trackers` that a new torrent cannot name: nobody could announce to it, or it is there twice, or is one
+/// too many. For whoever wants to know before anything is hashed.
+pub fn unusable_tracker(trackers: &[String]) -> Option<&str> {
+    let mut read = UrlFilter::trackers();
+    let mut is_usable =
+        |url: &str| url.parse::<TrackerUrl>().is_ok() && read.take(url.as_bytes()).as_deref() == Some(url);
+    trackers.iter().map(String::as_str).find(|url| !is_usable(url))
 }
 
 /// The piece length to use for `length` bytes, in bytes: the smallest power of two from 16 KiB to 16 MiB that makes
@@ -299,6 +310,25 @@ mod tests {
         assert_eq!(invalid(new("", Payload::File { length: 4 })), InfoError::MissingName);
         let short = NewTorrent { pieces: vec![0; 20], ..new("n", Payload::File { length: 5 }) };
         assert_eq!(invalid(short), InfoError::PieceCount { expected: 2, found: 1 });
+    }
+
+    #[test]
+    fn trackers_that_nobody_could_ask_are_found_before_a_torrent_is_made() {
+        let unusable = |urls: &[&str]| {
+            let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
+            unusable_tracker(&urls).map(str::to_owned)
+        };
+        assert_eq!(unusable(&[]), None);
+        assert_eq!(
+            unusable(&["http://a/announce", "https://a:1", "udp://a:1", "udp://[::1]:1/announce"]),
+            None
+        );
+        for bad in
+            ["", "a/b", "http://", "http:///a", "http://a b", " http://a", "udp://a", "udp://a:0", "wss://a"]
+        {
+            assert_eq!(unusable(&["http://c", bad, "http://d"]).as_deref(), Some(bad));
+        }
+        assert_eq!(unusable(&["http://a", "udp://a:1", "http://a"]).as_deref(), Some("http://a"), "twice");
     }
 
     #[test]

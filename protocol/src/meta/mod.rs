@@ -15,7 +15,7 @@ mod rename;
 mod tests;
 mod url;
 
-pub use create::{CreateError, NewFile, NewTorrent, Payload, default_piece_length};
+pub use create::{CreateError, NewFile, NewTorrent, Payload, default_piece_length, unusable_tracker};
 pub use files::{FileEntry, FileKind, MAX_FILE_COUNT};
 pub use info::{Info, InfoError};
 pub use magnet::{Magnet, MagnetError, MagnetPeer};

@@ -74,6 +74,7 @@ async fn what_makes_no_sense_is_named() {
         (Method::PATCH, "/v1/torrents/0101", r#"{"upload_limit": -1}"#, "`-1`"),
         (Method::POST, "/v1/torrents/0101/move", "{}", "missing field `dir`"),
         (Method::POST, "/v1/create", r#"{"piece_length": "x"}"#, "expected u32"),
+        (Method::POST, "/v1/create", r#"{"path": "/payload", "trackers": ["udp://t"]}"#, "`udp://t`"),
         (Method::POST, "/v1/backup", r#"{"path": "here"}"#, "path here"),
         (Method::GET, "/v1/torrents?limit=x", "", "limit"),
         (Method::GET, "/v1/torrents?limit=0", "", "limit 0"),
