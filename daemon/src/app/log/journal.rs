@@ -92,11 +92,12 @@ pub(super) fn record(level: Level, message: &str) -> Vec<u8> {
 
 /// Writes a field with its length, so that its value may hold anything.
 fn put(record: &mut Vec<u8>, name: &str, value: &str) {
-    let value = &value.as_bytes()[..value.len().min(MAX_VALUE_LENGTH)];
+    // Never inside a character: journald shows a value that is no UTF-8 as a row of numbers.
+    let value = &value[..value.floor_char_boundary(MAX_VALUE_LENGTH)];
     record.extend(name.as_bytes());
     record.push(b'\n');
     record.extend((value.len() as u64).to_le_bytes());
-    record.extend(value);
+    record.extend(value.as_bytes());
     record.push(b'\n');
 }
 
@@ -187,6 +188,15 @@ mod tests {
     fn a_long_value_is_cut() {
         let record = record(Level::INFO, &"x".repeat(1 << 20));
         assert_eq!(fields(&record)[2].1.len(), MAX_VALUE_LENGTH);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_two_characters() {
+        let text = format!("xy{}", "\u{20ac}".repeat(MAX_VALUE_LENGTH));
+        let record = record(Level::INFO, &text);
+        let message = &fields(&record)[2].1;
+        assert!(text.starts_with(message.as_str()), "it ends in {:?}", message.chars().last());
+        assert!((MAX_VALUE_LENGTH - 2..=MAX_VALUE_LENGTH).contains(&message.len()));
     }
 
     #[test]
