@@ -56,8 +56,12 @@ impl Door {
     }
 
     /// The socket, for the runtime that is to accept on it. Needs to be called in one.
-    pub(super) fn listener(&self) -> io::Result<tokio::net::UnixListener> {
-        tokio::net::UnixListener::from_std(self.listener.try_clone()?)
+    pub(super) fn listener(&self) -> Result<tokio::net::UnixListener, ControlError> {
+        let listener = self.listener.try_clone().and_then(tokio::net::UnixListener::from_std);
+        listener.map_err(|source| match &self.made {
+            Some((path, _)) => ControlError::Refused { path: path.clone(), source },
+            None => ControlError::Inherited(source),
+        })
     }
 }
 

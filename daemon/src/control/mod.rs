@@ -212,7 +212,7 @@ fn prepare(
         Some(listener) => Door::inherit(listener)?,
         None => Door::open(&settings.socket, settings.socket_mode, settings.socket_gid)?,
     };
-    let listener = door.listener().map_err(ControlError::Inherited)?;
+    let listener = door.listener()?;
     let server = server(api::router(api.clone()), settings.max_connections);
     let (stop_sender, stop) = oneshot::channel();
     let (gate, places) = (Gate::new(mode), settings.max_connections);

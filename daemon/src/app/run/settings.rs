@@ -7,9 +7,8 @@ use crate::catalog::{Goals, Hooks, Roots, Settings};
 use crate::config::{Hook, RunConfig};
 use crate::control;
 
-/// Modes of the control socket.
+/// Mode of a control socket that is for its owner alone.
 const OWNER_MODE: u32 = 0o600;
-const GROUP_MODE: u32 = 0o660;
 
 /// What the catalog is told, also when the configuration is read anew.
 pub(super) fn catalog(config: &RunConfig) -> Settings {
@@ -29,14 +28,15 @@ pub(super) fn catalog(config: &RunConfig) -> Settings {
 
 /// What the control API is told.
 pub(super) fn control(config: &RunConfig, inherited: Option<UnixListener>) -> control::Settings {
+    let usual = control::Settings::new(config.control_socket.clone());
     // Without a group that may, it is for its owner alone.
-    let socket_mode = if config.control_gid.is_some() { GROUP_MODE } else { OWNER_MODE };
+    let socket_mode = if config.control_gid.is_some() { usual.socket_mode } else { OWNER_MODE };
     control::Settings {
         inherited,
         socket_mode,
         socket_gid: config.control_gid,
         metrics_listen: config.metrics_listen,
-        ..control::Settings::new(config.control_socket.clone())
+        ..usual
     }
 }
 
