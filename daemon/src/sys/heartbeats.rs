@@ -76,11 +76,6 @@ impl Heartbeats {
         let is_stalled = |watched: &&Watched| now.saturating_duration_since(watched.seen.1) > patience;
         self.watched.iter().filter(is_stalled).map(|watched| watched.name.as_str()).collect()
     }
-
-    /// Looks at all pulses: whether none of the threads stands still.
-    pub fn are_all_alive(&mut self, now: Instant) -> bool {
-        self.stalled(now).is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -88,6 +83,12 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    impl Heartbeats {
+        fn are_all_alive(&mut self, now: Instant) -> bool {
+            self.stalled(now).is_empty()
+        }
+    }
 
     fn second(n: u64) -> Duration {
         Duration::from_secs(n)

@@ -58,6 +58,9 @@ impl Life {
     pub(super) async fn live(mut self, mut daemon: Daemon, log: &Log) -> Result<ExitCode, Failure> {
         self.notifier.ready(&status(&daemon));
         tracing::info!("serving; the control socket is {}", self.config.control_socket.display());
+        if let Some(address) = daemon.control.metrics_address() {
+            tracing::info!("metrics are at http://{address}/metrics");
+        }
         let end = self.listen(&mut daemon, log).await;
         match end {
             End::Told(by) => tracing::info!("stopping: {by}"),

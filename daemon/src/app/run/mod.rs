@@ -54,7 +54,6 @@ struct Daemon {
 
 /// Serves until a signal or a client ends it.
 pub(super) fn run(args: &RunArgs, config: RunConfig, log: &Log) -> Result<ExitCode, Failure> {
-    log.set_level(config.log.level);
     // Before there is another thread: it takes variables out of the environment.
     let inherited = inherit::control_listener()?;
     memory::return_large();
