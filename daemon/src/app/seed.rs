@@ -18,7 +18,7 @@ use crate::config::SeedConfig;
 use crate::config::ServeConfig;
 use crate::engine::{Company, Engine, Member, Server};
 use crate::storage::Torrent;
-use crate::sys::{interfaces, limits, listen, probe};
+use crate::sys::{interfaces, limits, probe};
 
 use super::report::Summary;
 use super::source::{Ready, Source, check_distinct};
@@ -116,10 +116,10 @@ fn prepare(config: SeedConfig, is_quiet: bool) -> Result<(ServeConfig, Vec<Ready
         config.sources.into_iter().map(|source| Source::look(source, output)).collect();
     let sources = sources?;
     check_distinct(&sources)?;
-    let listen = listen::usable(&config.serve.listen, config.may_skip_missing_family)?;
+    let serve = config.serve.usable()?;
     let ready: Result<Vec<Ready>, Failure> =
         sources.into_iter().map(|source| source.hash(&config.new, is_quiet)).collect();
-    Ok((ServeConfig { listen, ..config.serve }, ready?))
+    Ok((serve, ready?))
 }
 
 /// The line that says that peers can connect.

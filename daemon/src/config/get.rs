@@ -33,8 +33,6 @@ pub struct GetConfig {
     pub is_seeding: bool,
     /// How long to try.
     pub timeout: Option<Duration>,
-    /// Whether other addresses may be listened on: true for the defaults alone.
-    pub has_default_listen: bool,
     /// How to serve.
     pub serve: ServeConfig,
 }
@@ -58,7 +56,6 @@ impl GetConfig {
     pub fn new(args: GetArgs, open_files: u64) -> Result<Self, ConfigError> {
         let limits =
             RateLimits { upload_bytes_per_s: args.upload_limit, download_bytes_per_s: args.download_limit };
-        let has_default_listen = args.listen.is_empty();
         let serve = serve(args.listen, args.workers, None, open_files, limits)?;
         let allocation = match args.preallocate {
             Preallocate::Sparse => Allocation::Sparse,
@@ -79,7 +76,6 @@ impl GetConfig {
             settings: Settings { piece_order, seed_slots: slots(limits), ..Settings::default() },
             is_seeding: args.seed,
             timeout: args.timeout,
-            has_default_listen,
             serve: ServeConfig { is_fetching: true, ..serve },
         })
     }

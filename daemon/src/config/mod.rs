@@ -20,6 +20,7 @@ use protocol::meta::MagnetError;
 
 use crate::bus::RateLimits;
 use crate::sys::limits::FileBudget;
+use crate::sys::listen::{ListenError, usable};
 
 pub use fault::Fault;
 pub use file::{ConfigFile, LimitsTable, LogTable, Preallocation, TrackerTable};
@@ -48,6 +49,8 @@ const MAX_SLOTS: usize = 100;
 pub struct ServeConfig {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Whether these are the defaults, so that others will do where the machine does not have one.
+    pub has_default_listen: bool,
     /// Threads.
     pub workers: usize,
     /// Most connections.
@@ -60,6 +63,18 @@ pub struct ServeConfig {
     pub is_fetching: bool,
     /// How trackers are asked.
     pub trackers: TrackerTable,
+}
+
+impl ServeConfig {
+    /// The same, with those of its addresses that can be listened on now: of the defaults, which nobody asked for, one
+    /// that the machine does not have is left out.
+    ///
+    /// # Errors
+    /// When an address is taken, or the machine does not have one that was asked for.
+    pub fn usable(&self) -> Result<Self, ListenError> {
+        let listen = usable(&self.listen, self.has_default_listen)?;
+        Ok(Self { listen, ..self.clone() })
+    }
 }
 
 /// An option that cannot be meant.
@@ -116,12 +131,14 @@ fn serve(
     open_files: u64,
     limits: RateLimits,
 ) -> Result<ServeConfig, ConfigError> {
-    let listen = if listen.is_empty() { default_listen() } else { distinct(listen)? };
+    let has_default_listen = listen.is_empty();
+    let listen = if has_default_listen { default_listen() } else { distinct(listen)? };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = workers.map_or_else(cores, usize::from);
     let files = FileBudget::new(open_files, workers, listen.len());
     Ok(ServeConfig {
         listen,
+        has_default_listen,
         workers,
         max_connections: max_connections(connections, files.connections)?,
         max_open_files: files.payload,

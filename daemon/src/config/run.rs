@@ -43,8 +43,6 @@ pub struct RunConfig {
     pub file: ConfigFile,
     /// How to serve, and what all torrents together may send and receive.
     pub serve: ServeConfig,
-    /// Whether an address that the machine does not have may be left out: true for the defaults alone.
-    pub may_skip_missing_family: bool,
     /// How the swarm of each torrent is to behave, unless the torrent says otherwise.
     pub swarm: Settings,
     /// How files are made.
@@ -170,7 +168,6 @@ impl RunConfig {
             path: None,
             swarm: swarm(&file.limits, &serve),
             placing: placing(&file)?,
-            may_skip_missing_family: serve.listen == default_listen(),
             serve,
             data_dir,
             state_dir,
@@ -289,7 +286,13 @@ fn serving(file: &ConfigFile, open_files: u64) -> Result<ServeConfig, Fault> {
         }
         asked => asked.unwrap_or(serve.max_open_files),
     };
-    Ok(ServeConfig { max_open_files, is_fetching: true, trackers: file.tracker.clone(), ..serve })
+    Ok(ServeConfig {
+        has_default_listen: serve.listen == default_listen(),
+        max_open_files,
+        is_fetching: true,
+        trackers: file.tracker.clone(),
+        ..serve
+    })
 }
 
 fn of_listen(error: &ConfigError) -> Fault {

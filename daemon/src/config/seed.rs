@@ -20,8 +20,6 @@ pub struct SeedConfig {
     pub torrent_file: Option<PathBuf>,
     /// What new torrents are to say.
     pub new: Options,
-    /// Whether an address that the machine does not have may be left out: true for the defaults alone.
-    pub may_skip_missing_family: bool,
     /// How to serve.
     pub serve: ServeConfig,
 }
@@ -59,11 +57,10 @@ impl SeedConfig {
         if !sources.iter().any(|source| matches!(source, SeedSource::Payload(_))) {
             refuse_new(&args.new)?;
         }
-        let may_skip_missing_family = args.listen.is_empty();
         let limits = RateLimits { upload_bytes_per_s: args.upload_limit, download_bytes_per_s: None };
         let serve = serve(args.listen, args.workers, args.max_connections, open_files, limits)?;
         let new = options(args.new, None)?;
-        Ok(Self { sources, torrent_file: args.torrent, new, may_skip_missing_family, serve })
+        Ok(Self { sources, torrent_file: args.torrent, new, serve })
     }
 
     /// How the swarms of the torrents are to behave.
@@ -143,7 +140,7 @@ mod tests {
         let config = config(&["x", "--workers", "4"]).unwrap();
         let listen: Vec<String> = config.serve.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["0.0.0.0:6881", "[::]:6881"]);
-        assert!(config.may_skip_missing_family);
+        assert!(config.serve.has_default_listen);
         assert_eq!((config.serve.max_connections, config.serve.max_open_files), (684, 114));
         assert_eq!(config.sources, [SeedSource::Payload("x".into())]);
     }

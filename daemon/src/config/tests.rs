@@ -190,10 +190,10 @@ fn unknown_keys_and_tables_are_refused() {
 #[test]
 fn defaults_are_good_and_what_is_printed_reads_as_the_same() {
     let config = load("").unwrap();
-    assert!(config.serve.is_fetching && config.may_skip_missing_family);
+    assert!(config.serve.is_fetching && config.serve.has_default_listen);
     assert_eq!(config.control_roots, [Path::new("/var/lib/btd/data")]);
     assert_eq!(load(&config.file.to_toml().unwrap()).unwrap().file, config.file);
-    assert!(!load("listen = [\"0.0.0.0:1\"]").unwrap().may_skip_missing_family);
+    assert!(!load("listen = [\"0.0.0.0:1\"]").unwrap().serve.has_default_listen);
     let config = load("watch_dir = \"/w\"\ndata_dir = \"/d\"").unwrap();
     assert_eq!(config.control_roots, [Path::new("/d"), Path::new("/w")]);
     assert_eq!(

@@ -26,6 +26,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) fn config() -> ServeConfig {
     ServeConfig {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        has_default_listen: false,
         workers: 1,
         max_connections: 100,
         max_open_files: 100,

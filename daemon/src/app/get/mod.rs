@@ -7,6 +7,7 @@ mod session;
 mod source;
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::args::GetArgs;
 use crate::config::GetConfig;
 use crate::config::ServeConfig;
 use crate::engine::{Notices, Server, ServerError};
-use crate::sys::{limits, listen, probe};
+use crate::sys::listen::ListenError;
+use crate::sys::{limits, probe};
 
 use super::Failure;
 
@@ -109,7 +111,7 @@ async fn work(
         return Ok(End::Complete);
     }
     started.check_reachable()?;
-    let (server, notices) = serve(&config.serve, config.has_default_listen)?;
+    let (server, notices) = serve(&config.serve)?;
     let addresses = server.addresses().to_vec();
     started.start(server, config).await?;
     // Whoever connects now is expected.
@@ -118,15 +120,12 @@ async fn work(
 }
 
 /// Starts to serve; with the default addresses on any port, where the usual one is taken by another download.
-fn serve(serve: &ServeConfig, has_default_listen: bool) -> Result<(Server, Notices), Failure> {
-    let start = |addresses: Vec<std::net::SocketAddr>| -> Result<(Server, Notices), ServerError> {
-        let listen = listen::usable(&addresses, has_default_listen)?;
-        Server::start(&ServeConfig { listen, ..serve.clone() })
-    };
-    match start(serve.listen.clone()) {
-        Err(ServerError::Listen(listen::ListenError::InUse(_))) if has_default_listen => {
-            let any_port = serve.listen.iter().map(|address| std::net::SocketAddr::new(address.ip(), 0));
-            Ok(start(any_port.collect())?)
+fn serve(serve: &ServeConfig) -> Result<(Server, Notices), Failure> {
+    let start = |serve: &ServeConfig| -> Result<_, ServerError> { Server::start(&serve.usable()?) };
+    match start(serve) {
+        Err(ServerError::Listen(ListenError::InUse(_))) if serve.has_default_listen => {
+            let any_port = serve.listen.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
+            Ok(start(&ServeConfig { listen: any_port, ..serve.clone() })?)
         }
         result => Ok(result?),
     }

@@ -19,7 +19,7 @@ use crate::engine::Server;
 use crate::storage::state::{FolderLock, Recorder, State};
 use crate::sys::heartbeats::{Heartbeats, Pulse};
 use crate::sys::notify::Notifier;
-use crate::sys::{inherit, limits, listen, memory, probe};
+use crate::sys::{inherit, limits, memory, probe};
 
 use super::Failure;
 use super::log::Log;
@@ -81,9 +81,7 @@ impl Daemon {
             .map_err(|error| format!("{}: {error}", config.data_dir.display()))?;
         let path = config.state_dir.join(STATE_FILE);
         let (state, recorder) = (State::open(&path)?, Recorder::start(State::open(&path)?)?);
-        let listen = listen::usable(&config.serve.listen, config.may_skip_missing_family)?;
-        let serve = crate::config::ServeConfig { listen, ..config.serve.clone() };
-        let (server, notices) = Server::start(&serve)?;
+        let (server, notices) = Server::start(&config.serve.usable()?)?;
         let pulse = Pulse::default();
         let mut heartbeats = notifier.watchdog().map(Heartbeats::new);
         if let Some(heartbeats) = &mut heartbeats {
