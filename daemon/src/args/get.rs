@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ValueHint;
 use protocol::meta::MagnetPeer;
+use serde::{Deserialize, Serialize};
 
 use super::LogArgs;
 use super::value::{peer, rate};
@@ -65,10 +66,12 @@ pub struct GetArgs {
     pub log: LogArgs,
 }
 
-/// When the disk gives room to files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// When the disk gives room to files: spelled the same on the command line and in the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Preallocate {
     /// As they are written.
+    #[default]
     Sparse,
     /// Before anything is fetched.
     Full,

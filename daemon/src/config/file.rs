@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::args::Preallocate;
+
 use super::fault::Fault;
 use super::listen::default_listen;
 use super::log::{LogLevel, LogTarget};
@@ -34,7 +36,7 @@ pub struct ConfigFile {
     #[serde(with = "value")]
     pub incomplete_dir: Option<PathBuf>,
     pub incomplete_suffix: String,
-    pub preallocate: Preallocation,
+    pub preallocate: Preallocate,
     #[serde(with = "value")]
     pub metrics_listen: Option<SocketAddr>,
     pub workers: u16,
@@ -45,17 +47,6 @@ pub struct ConfigFile {
     pub limits: LimitsTable,
     pub tracker: TrackerTable,
     pub log: LogTable,
-}
-
-/// When the disk gives room to files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preallocation {
-    /// As they are written.
-    #[default]
-    Sparse,
-    /// Before anything is fetched.
-    Full,
 }
 
 /// The table `[limits]`.
@@ -114,7 +105,7 @@ impl Default for ConfigFile {
             watch_dir: None,
             incomplete_dir: None,
             incomplete_suffix: String::new(),
-            preallocate: Preallocation::default(),
+            preallocate: Preallocate::default(),
             metrics_listen: None,
             workers: 0,
             umask: Umask::default(),

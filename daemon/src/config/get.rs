@@ -8,8 +8,8 @@ use protocol::meta::{Magnet, MagnetPeer};
 use protocol::swarm::Settings;
 use protocol::swarm::picker::PieceOrder;
 
-use crate::args::{GetArgs, Preallocate};
-use crate::storage::write::place::{Allocation, Placing};
+use crate::args::GetArgs;
+use crate::storage::write::place::Placing;
 
 use super::{ConfigError, ServeConfig, serve, slots};
 use crate::bus::RateLimits;
@@ -57,10 +57,6 @@ impl GetConfig {
         let limits =
             RateLimits { upload_bytes_per_s: args.upload_limit, download_bytes_per_s: args.download_limit };
         let serve = serve(args.listen, args.workers, None, open_files, limits)?;
-        let allocation = match args.preallocate {
-            Preallocate::Sparse => Allocation::Sparse,
-            Preallocate::Full => Allocation::Full,
-        };
         if let Some(suffix) =
             args.incomplete_suffix.as_ref().filter(|suffix| suffix.is_empty() || suffix.contains('/'))
         {
@@ -72,7 +68,7 @@ impl GetConfig {
             folder: args.dir,
             peers: args.peers,
             select: args.select,
-            placing: Placing { allocation, suffix: args.incomplete_suffix },
+            placing: Placing { allocation: args.preallocate.into(), suffix: args.incomplete_suffix },
             settings: Settings { piece_order, seed_slots: slots(limits), ..Settings::default() },
             is_seeding: args.seed,
             timeout: args.timeout,

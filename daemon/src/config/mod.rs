@@ -18,12 +18,14 @@ use std::path::PathBuf;
 
 use protocol::meta::MagnetError;
 
+use crate::args::Preallocate;
 use crate::bus::RateLimits;
+use crate::storage::write::place::Allocation;
 use crate::sys::limits::FileBudget;
 use crate::sys::listen::{ListenError, usable};
 
 pub use fault::Fault;
-pub use file::{ConfigFile, LimitsTable, LogTable, Preallocation, TrackerTable};
+pub use file::{ConfigFile, LimitsTable, LogTable, TrackerTable};
 pub use get::{GetConfig, GetSource};
 pub use log::{LogConfig, LogLevel, LogTarget};
 pub use places::Places;
@@ -146,6 +148,15 @@ fn serve(
         is_fetching: false,
         trackers: TrackerTable::default(),
     })
+}
+
+impl From<Preallocate> for Allocation {
+    fn from(preallocate: Preallocate) -> Self {
+        match preallocate {
+            Preallocate::Sparse => Self::Sparse,
+            Preallocate::Full => Self::Full,
+        }
+    }
 }
 
 /// How many connections there may be: what was asked for, if it is possible.

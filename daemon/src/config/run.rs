@@ -11,9 +11,9 @@ use nix::unistd::Group;
 use protocol::swarm::Settings;
 
 use crate::args::RunArgs;
-use crate::storage::write::place::{Allocation, Placing};
+use crate::storage::write::place::Placing;
 
-use super::file::{ConfigFile, LimitsTable, Preallocation};
+use super::file::{ConfigFile, LimitsTable};
 use super::listen::{default_listen, distinct};
 use super::{ConfigError, Fault, LogConfig, Places, ServeConfig, serve, slots};
 use crate::bus::RateLimits;
@@ -323,11 +323,8 @@ fn placing(file: &ConfigFile) -> Result<Placing, Fault> {
     if suffix.contains(['/', '\0']) {
         return Err(Fault::new("incomplete_suffix", "not the end of a file name"));
     }
-    let allocation = match file.preallocate {
-        Preallocation::Sparse => Allocation::Sparse,
-        Preallocation::Full => Allocation::Full,
-    };
-    Ok(Placing { allocation, suffix: Some(suffix.clone()).filter(|suffix| !suffix.is_empty()) })
+    let suffix = Some(suffix.clone()).filter(|suffix| !suffix.is_empty());
+    Ok(Placing { allocation: file.preallocate.into(), suffix })
 }
 
 /// The id of the group called `name`.
