@@ -20,6 +20,21 @@ use crate::bus::{Figures, TrackerFigures, WorkerFigures};
 /// What scrapers are told that they get.
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Takes one figure out of a worker's.
+type OfWorker = fn(&WorkerFigures) -> u64;
+
+/// What each worker counts: its name, what it means, and where it is found.
+const WORKER_COUNTERS: [(&str, &str, OfWorker); 8] = [
+    ("worker_sent_bytes", "Bytes given to sockets", |it| it.bytes_sent),
+    ("worker_payload_sent_bytes", "Bytes of blocks that were sent", |it| it.payload_bytes_sent),
+    ("worker_blocks_sent", "Blocks that were sent", |it| it.blocks_sent),
+    ("worker_sends", "Operations that moved bytes", |it| it.sends),
+    ("worker_received_bytes", "Bytes taken from sockets", |it| it.bytes_received),
+    ("worker_accepted", "Peers that were let in", |it| it.accepted),
+    ("worker_refused", "Peers that were turned away, for want of a place", |it| it.refused),
+    ("worker_dialled", "Connections that were begun", |it| it.dialled),
+];
+
 /// Figures for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "daemon",
@@ -81,30 +96,14 @@ impl Snapshot {
     }
 
     fn write_workers(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let of = |figure: fn(&WorkerFigures) -> u64| -> Vec<(String, u64)> {
+        let of = |figure: OfWorker| -> Vec<(String, u64)> {
             let workers = self.figures.workers.iter().enumerate();
             workers.map(|(number, worker)| (number.to_string(), figure(worker))).collect()
         };
-        let connections = of(|it| it.connections);
-        gauges(to, "worker_connections", "Open connections", "worker", &connections)?;
-        let sent = of(|it| it.bytes_sent);
-        counters(to, "worker_sent_bytes", "Bytes given to sockets", "worker", &sent)?;
-        let payload = of(|it| it.payload_bytes_sent);
-        counters(to, "worker_payload_sent_bytes", "Bytes of blocks that were sent", "worker", &payload)?;
-        counters(to, "worker_blocks_sent", "Blocks that were sent", "worker", &of(|it| it.blocks_sent))?;
-        counters(to, "worker_sends", "Operations that moved bytes", "worker", &of(|it| it.sends))?;
-        let received = of(|it| it.bytes_received);
-        counters(to, "worker_received_bytes", "Bytes taken from sockets", "worker", &received)?;
-        counters(to, "worker_accepted", "Peers that were let in", "worker", &of(|it| it.accepted))?;
-        let refused = of(|it| it.refused);
-        counters(
-            to,
-            "worker_refused",
-            "Peers that were turned away, for want of a place",
-            "worker",
-            &refused,
-        )?;
-        counters(to, "worker_dialled", "Connections that were begun", "worker", &of(|it| it.dialled))
+        gauges(to, "worker_connections", "Open connections", "worker", &of(|it| it.connections))?;
+        WORKER_COUNTERS
+            .iter()
+            .try_for_each(|(name, help, figure)| counters(to, name, help, "worker", &of(*figure)))
     }
 
     fn write_disk(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
