@@ -91,9 +91,8 @@ fn share(have: u64, size: u64) -> f64 {
 
 /// What the daemon is doing.
 pub fn stats(stats: &Stats) -> Vec<String> {
-    let of_states = State::ALL.into_iter().map(|state| (state, stats.torrents.of(state)));
-    let of_states: Vec<String> =
-        of_states.filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}")).collect();
+    let of_states = stats.torrents.iter().filter(|(_, count)| *count > 0);
+    let of_states: Vec<String> = of_states.map(|(state, count)| format!("{count} {state}")).collect();
     let torrents = match of_states.is_empty() {
         true => "none".to_owned(),
         false => format!("{}: {}", stats.torrents.total(), of_states.join(", ")),

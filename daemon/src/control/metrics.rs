@@ -11,7 +11,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use protocol::control::{ErrorCode, State as TorrentState, Stats};
+use protocol::control::{ErrorCode, Stats};
 
 use super::api::Api;
 use super::reply::Refusal;
@@ -83,7 +83,7 @@ impl Snapshot {
     /// What the torrents add up to.
     fn write_torrents(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Self { stats, figures } = self;
-        let states = TorrentState::ALL.map(|state| (state.name(), stats.torrents.of(state)));
+        let states: Vec<_> = stats.torrents.iter().map(|(state, count)| (state.name(), count)).collect();
         gauges(to, "torrents", "Torrents by what they are doing", "state", &states)?;
         gauge(to, "wanted_bytes", "Payload that is wanted", stats.size)?;
         gauge(to, "have_bytes", "Payload that is here and verified", stats.have)?;

@@ -47,9 +47,14 @@ impl StateCounts {
         }
     }
 
+    /// All states, and how many are in each.
+    pub fn iter(&self) -> impl Iterator<Item = (super::State, u64)> {
+        super::State::ALL.into_iter().map(|state| (state, self.of(state)))
+    }
+
     /// How many there are in all.
     pub fn total(&self) -> u64 {
-        super::State::ALL.into_iter().map(|state| self.of(state)).sum()
+        self.iter().map(|(_, count)| count).sum()
     }
 }
 
