@@ -28,10 +28,7 @@ pub(super) struct RemoveQuery {
 #[utoipa::path(
     patch, path = "/v1/torrents/{id}", tag = "actions", request_body = Patch,
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`.")),
-    responses(
-        (status = 200, description = "It is done, and in the state.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It is done, and in the state.", body = ActionReply), Refusal),
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
@@ -46,10 +43,7 @@ pub(super) async fn change(
 #[utoipa::path(
     delete, path = "/v1/torrents/{id}", tag = "actions",
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`."), RemoveQuery),
-    responses(
-        (status = 200, description = "It is done, and in the state.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It is done, and in the state.", body = ActionReply), Refusal),
 )]
 pub(super) async fn remove(
     State(api): State<Arc<Api>>,
@@ -64,10 +58,7 @@ pub(super) async fn remove(
 #[utoipa::path(
     post, path = "/v1/torrents/{id}/pause", tag = "actions",
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`.")),
-    responses(
-        (status = 200, description = "It is done, and in the state.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It is done, and in the state.", body = ActionReply), Refusal),
 )]
 pub(super) async fn pause(
     State(api): State<Arc<Api>>,
@@ -81,10 +72,7 @@ pub(super) async fn pause(
 #[utoipa::path(
     post, path = "/v1/torrents/{id}/resume", tag = "actions",
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`.")),
-    responses(
-        (status = 200, description = "It is done, and in the state.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It is done, and in the state.", body = ActionReply), Refusal),
 )]
 pub(super) async fn resume(
     State(api): State<Arc<Api>>,
@@ -100,10 +88,7 @@ pub(super) async fn resume(
 #[utoipa::path(
     post, path = "/v1/torrents/{id}/verify", tag = "actions",
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`.")),
-    responses(
-        (status = 200, description = "It will be done.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It will be done.", body = ActionReply), Refusal),
 )]
 pub(super) async fn verify(
     State(api): State<Arc<Api>>,
@@ -117,10 +102,7 @@ pub(super) async fn verify(
 #[utoipa::path(
     post, path = "/v1/torrents/{id}/reannounce", tag = "actions",
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`.")),
-    responses(
-        (status = 200, description = "It will be done.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It will be done.", body = ActionReply), Refusal),
 )]
 pub(super) async fn reannounce(
     State(api): State<Arc<Api>>,
@@ -134,10 +116,7 @@ pub(super) async fn reannounce(
 #[utoipa::path(
     post, path = "/v1/torrents/{id}/move", tag = "actions", request_body = MoveRequest,
     params(("id" = String, Path, description = "An info-hash, its beginning, a name, or `all`.")),
-    responses(
-        (status = 200, description = "It is done, and in the state.", body = ActionReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "It is done, and in the state.", body = ActionReply), Refusal),
 )]
 pub(super) async fn relocate(
     State(api): State<Arc<Api>>,

@@ -22,7 +22,7 @@ use crate::bus::{Caller, MAX_PROGRESS, Request};
     post, path = "/v1/create", tag = "torrents", request_body = CreateRequest,
     responses(
         (status = 200, description = "Progress.", body = CreateEvent, content_type = "application/x-ndjson"),
-        (status = "default", description = "A refusal.", body = ErrorReply),
+        Refusal,
     ),
 )]
 pub(super) async fn create(

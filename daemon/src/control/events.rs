@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use protocol::control::{ErrorReply, Event, EventKind};
+use protocol::control::{Event, EventKind};
 use protocol::id::InfoHash;
 use serde::Deserialize;
 use tokio::sync::broadcast::Receiver;
@@ -33,7 +33,7 @@ pub(super) struct EventsQuery {
     get, path = "/v1/events", tag = "daemon", params(EventsQuery),
     responses(
         (status = 200, description = "Events.", body = Event, content_type = "application/x-ndjson"),
-        (status = "default", description = "A refusal.", body = ErrorReply),
+        Refusal,
     ),
 )]
 pub(super) async fn events(

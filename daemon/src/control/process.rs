@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use protocol::control::{BackupRequest, ErrorCode, ErrorReply, Stats, Version};
+use protocol::control::{BackupRequest, ErrorCode, Stats, Version};
 
 use super::api::Api;
 use super::reply::{Json, Refusal};
@@ -36,10 +36,7 @@ pub(super) async fn stats(State(api): State<Arc<Api>>) -> Json<Stats> {
 /// Write a copy of the state, while the daemon runs.
 #[utoipa::path(
     post, path = "/v1/backup", tag = "daemon", request_body = BackupRequest,
-    responses(
-        (status = 204, description = "It is written."),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 204, description = "It is written."), Refusal),
 )]
 pub(super) async fn backup(
     State(api): State<Arc<Api>>,
@@ -61,10 +58,7 @@ pub(super) async fn backup(
 /// The reply comes when it has begun to stop.
 #[utoipa::path(
     post, path = "/v1/shutdown", tag = "daemon",
-    responses(
-        (status = 204, description = "It is stopping."),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 204, description = "It is stopping."), Refusal),
 )]
 pub(super) async fn shutdown(State(api): State<Arc<Api>>) -> Result<StatusCode, Refusal> {
     api.requests.ask(Request::Shutdown).await?;

@@ -20,8 +20,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// that says so.
 const MAX_DISCARDED: usize = 4 * MAX_BODY_LENGTH;
 
-/// A refusal, as handlers return it.
-#[derive(Debug)]
+/// A refusal, as handlers return it. The document of the API names it beside what each of them has to say.
+#[derive(Debug, utoipa::IntoResponses)]
+#[response(status = "default", description = "A refusal.")]
 pub(super) struct Refusal(pub(super) ErrorReply);
 
 impl Refusal {

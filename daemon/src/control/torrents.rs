@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use protocol::control::{
-    AddRequest, Detail, ErrorReply, FileRow, ListQuery, ListReply, PeerRow, Pieces, Torrent, TrackerRow,
+    AddRequest, Detail, FileRow, ListQuery, ListReply, PeerRow, Pieces, Torrent, TrackerRow,
 };
 
 use super::api::Api;
@@ -21,10 +21,7 @@ const MAX_FILE_NAME: usize = 240;
 /// Torrents: filtered, sorted, in pages; or what has changed.
 #[utoipa::path(
     get, path = "/v1/torrents", tag = "torrents", params(ListQuery),
-    responses(
-        (status = 200, description = "A page of them.", body = ListReply),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "A page of them.", body = ListReply), Refusal),
 )]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -36,10 +33,7 @@ pub(super) async fn list(
 /// Add a torrent.
 #[utoipa::path(
     post, path = "/v1/torrents", tag = "torrents", request_body = AddRequest,
-    responses(
-        (status = 201, description = "It is added, and in the state.", body = Torrent),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 201, description = "It is added, and in the state.", body = Torrent), Refusal),
 )]
 pub(super) async fn add(
     State(api): State<Arc<Api>>,
@@ -65,10 +59,7 @@ async fn ask<T>(
 #[utoipa::path(
     get, path = "/v1/torrents/{id}", tag = "torrents",
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
-    responses(
-        (status = 200, description = "The torrent.", body = Detail),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "The torrent.", body = Detail), Refusal),
 )]
 pub(super) async fn show(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Json<Detail>, Refusal> {
     Ok(Json(ask(&api, &id, Request::Detail).await?))
@@ -80,7 +71,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Json
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
     responses(
         (status = 200, description = "Its files, in the order of the torrent.", body = Vec<FileRow>),
-        (status = "default", description = "A refusal.", body = ErrorReply),
+        Refusal,
     ),
 )]
 pub(super) async fn files(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Json<Vec<FileRow>>, Refusal> {
@@ -91,10 +82,7 @@ pub(super) async fn files(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Jso
 #[utoipa::path(
     get, path = "/v1/torrents/{id}/peers", tag = "torrents",
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
-    responses(
-        (status = 200, description = "Its peers.", body = Vec<PeerRow>),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "Its peers.", body = Vec<PeerRow>), Refusal),
 )]
 pub(super) async fn peers(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Json<Vec<PeerRow>>, Refusal> {
     Ok(Json(ask(&api, &id, Request::Peers).await?))
@@ -104,10 +92,7 @@ pub(super) async fn peers(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Jso
 #[utoipa::path(
     get, path = "/v1/torrents/{id}/trackers", tag = "torrents",
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
-    responses(
-        (status = 200, description = "Its trackers, tier by tier.", body = Vec<TrackerRow>),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "Its trackers, tier by tier.", body = Vec<TrackerRow>), Refusal),
 )]
 pub(super) async fn trackers(
     State(api): State<Arc<Api>>,
@@ -120,10 +105,7 @@ pub(super) async fn trackers(
 #[utoipa::path(
     get, path = "/v1/torrents/{id}/pieces", tag = "torrents",
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
-    responses(
-        (status = 200, description = "Its pieces.", body = Pieces),
-        (status = "default", description = "A refusal.", body = ErrorReply),
-    ),
+    responses((status = 200, description = "Its pieces.", body = Pieces), Refusal),
 )]
 pub(super) async fn pieces(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Json<Pieces>, Refusal> {
     Ok(Json(ask(&api, &id, Request::Pieces).await?))
@@ -135,7 +117,7 @@ pub(super) async fn pieces(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Js
     params(("id" = String, Path, description = "An info-hash, its beginning, or a name.")),
     responses(
         (status = 200, description = "The file.", body = String, content_type = "application/x-bittorrent"),
-        (status = "default", description = "A refusal.", body = ErrorReply),
+        Refusal,
     ),
 )]
 pub(super) async fn metainfo(State(api): State<Arc<Api>>, Id(id): Id) -> Result<Response, Refusal> {
