@@ -4,15 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use protocol::control::{FilePath, MAX_LABEL_LENGTH, State};
-use protocol::geometry::{BLOCK_LENGTH, MAX_PIECE_LENGTH};
 use protocol::id::InfoHash;
 use protocol::meta::Magnet;
 
-/// Lowest rate that can be set: less than a block in four seconds looks dead to peers.
-const MIN_RATE: u64 = 4096;
+pub(super) use protocol::amount::{piece_length, rate};
+
 /// How often a live list is drawn at most: more is more than eyes see.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest time between two looks: at more nothing is live.
@@ -108,13 +106,6 @@ pub(super) fn file_path(text: &str) -> Result<FilePath, String> {
     }
 }
 
-/// Reads a rate: bytes a second, or with k, M, G (thousands) or KiB, MiB, GiB.
-pub(super) fn rate(text: &str) -> Result<u64, String> {
-    let allowed = || format!("a rate is bytes a second from {MIN_RATE}, as 500k, 2M or 1.5MiB");
-    let size: ByteSize = text.parse().map_err(|_| allowed())?;
-    Some(size.as_u64()).filter(|rate| *rate >= MIN_RATE).ok_or_else(allowed)
-}
-
 /// Reads a ratio; 0 stands for `never`.
 pub(super) fn ratio(text: &str) -> Result<f64, String> {
     if text == "never" {
@@ -153,15 +144,6 @@ pub(super) fn ratio_setting(text: &str) -> Result<Setting<f64>, String> {
 /// Reads a time to seed, `never` or `default`.
 pub(super) fn seed_time_setting(text: &str) -> Result<Setting<u64>, String> {
     if text == "default" { Ok(Setting(None)) } else { seed_time(text).map(|time_s| Setting(Some(time_s))) }
-}
-
-/// Reads a piece length: bytes, or with KiB, MiB, GiB; a power of two from a block up.
-pub(super) fn piece_length(text: &str) -> Result<u32, String> {
-    let allowed = || "a piece length is a power of two from 16KiB to 512MiB".to_owned();
-    let size: ByteSize = text.parse().map_err(|_| allowed())?;
-    let length = u32::try_from(size.as_u64()).map_err(|_| allowed())?;
-    let is_allowed = length.is_power_of_two() && (BLOCK_LENGTH..=MAX_PIECE_LENGTH).contains(&length);
-    if is_allowed { Ok(length) } else { Err(allowed()) }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueHint;
 
 use super::LogArgs;
-use super::value::piece_length;
+use protocol::amount::piece_length;
 
 /// What goes into a new torrent.
 #[derive(Debug, clap::Args)]

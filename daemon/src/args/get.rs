@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueHint;
+use protocol::amount::rate;
 use protocol::meta::MagnetPeer;
 use serde::{Deserialize, Serialize};
 
 use super::LogArgs;
-use super::value::{peer, rate};
 
 /// Not a comment as the others: rustdoc takes `[::]` for a link.
 const GET_LISTEN_HELP: &str = "Address and port to listen on, repeatable; port 0 picks one [default: 0.0.0.0:6881 and \
@@ -64,6 +64,15 @@ pub struct GetArgs {
     /// How much to say.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Reads the address of a peer.
+///
+/// # Errors
+/// A text that says what is expected.
+fn peer(text: &str) -> Result<MagnetPeer, String> {
+    MagnetPeer::parse(text)
+        .ok_or_else(|| "a peer is HOST:PORT, as 192.0.2.1:6881 or [2001:db8::1]:6881".to_owned())
 }
 
 /// When the disk gives room to files: spelled the same on the command line and in the configuration.

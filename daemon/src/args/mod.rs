@@ -5,7 +5,6 @@ mod get;
 mod manual;
 mod run;
 mod seed;
-mod value;
 
 use clap::{Parser, Subcommand};
 
@@ -14,7 +13,6 @@ pub use get::{GetArgs, Preallocate};
 pub use manual::{CompletionsArgs, ManArgs};
 pub use run::{CheckConfigArgs, RunArgs};
 pub use seed::SeedArgs;
-pub use value::rate;
 
 /// The end of `--help` and of the manual page.
 const AFTER: &str = "\

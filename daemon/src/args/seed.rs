@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 
-use super::value::rate;
 use super::{LogArgs, NewArgs};
+use protocol::amount::rate;
 
 /// Not a comment as the others: rustdoc takes `[::]` for a link.
 const LISTEN_HELP: &str =

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protocol::amount::rate;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Value;
-
-use crate::args;
 
 /// A rate in bytes a second, if there is a limit; 0 is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,9 +31,7 @@ impl Spelled for Rate {
         if text == "0" {
             return Ok(Self(None));
         }
-        args::rate(text)
-            .map(|rate| Self(Some(rate)))
-            .map_err(|allowed| format!("{allowed}, or 0 for no limit"))
+        rate(text).map(|rate| Self(Some(rate))).map_err(|allowed| format!("{allowed}, or 0 for no limit"))
     }
 
     fn write(&self) -> Value {

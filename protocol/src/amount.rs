@@ -1,11 +1,11 @@
-//! How the values of options are spelled: lengths, rates, addresses of peers.
+//! Amounts as people write them, on a command line or in a configuration: the same for btd and btctl.
 
 use bytesize::ByteSize;
-use protocol::geometry::MAX_PIECE_LENGTH;
-use protocol::meta::MagnetPeer;
+
+use crate::geometry::{BLOCK_LENGTH, MAX_PIECE_LENGTH};
 
 /// Shortest piece of a new torrent: a block. Other clients read shorter ones badly or not at all.
-const MIN_PIECE_LENGTH: u32 = protocol::geometry::BLOCK_LENGTH;
+const MIN_PIECE_LENGTH: u32 = BLOCK_LENGTH;
 
 /// Lowest rate that can be set: less than a block in four seconds looks dead to peers.
 const MIN_RATE: u64 = 4096;
@@ -14,21 +14,12 @@ const MIN_RATE: u64 = 4096;
 ///
 /// # Errors
 /// A text that says what is allowed.
-pub(super) fn piece_length(text: &str) -> Result<u32, String> {
+pub fn piece_length(text: &str) -> Result<u32, String> {
     let allowed = || "a piece length is a power of two from 16KiB to 512MiB".to_owned();
     let size: ByteSize = text.parse().map_err(|_| allowed())?;
     let length = u32::try_from(size.as_u64()).map_err(|_| allowed())?;
     let is_allowed = length.is_power_of_two() && (MIN_PIECE_LENGTH..=MAX_PIECE_LENGTH).contains(&length);
     if is_allowed { Ok(length) } else { Err(allowed()) }
-}
-
-/// Reads the address of a peer.
-///
-/// # Errors
-/// A text that says what is expected.
-pub(super) fn peer(text: &str) -> Result<MagnetPeer, String> {
-    MagnetPeer::parse(text)
-        .ok_or_else(|| "a peer is HOST:PORT, as 192.0.2.1:6881 or [2001:db8::1]:6881".to_owned())
 }
 
 /// Reads a rate: bytes a second, or with k, M, G (thousands) or KiB, MiB, GiB.
