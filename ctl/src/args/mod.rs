@@ -20,7 +20,7 @@ pub use values::{Setting, Source, absolute};
 
 /// What `--help` and the man page say of it all.
 const ABOUT: &str = "\
-The control tool of btd, the BitTorrent seeder daemon.
+The control tool of btd, the daemon that seeds and downloads torrents.
 
 It talks to a running btd over its Unix socket: --socket or BTD_SOCKET name it, else /run/btd/btd.sock is taken if it \
 is there, else btd/btd.sock below XDG_RUNTIME_DIR.

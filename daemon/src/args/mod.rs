@@ -35,7 +35,7 @@ Exit codes:
   5    get: not complete within --timeout
   130  get: interrupted";
 
-/// A BitTorrent seeder that serves memory-mapped payload over io_uring.
+/// A BitTorrent client and daemon that seeds and downloads over io_uring.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = AFTER)]
 pub struct Args {

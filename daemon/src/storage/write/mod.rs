@@ -1,6 +1,6 @@
 //! Downloaded pieces on their way to disk: assembled from blocks, hashed, written, reported.
 //!
-//! A [`Writer`] is the thread of one device. Ring threads hand it blocks and never wait; it reports to the
+//! A [`Writer`] is a thread, one for a whole process. Ring threads hand it blocks and never wait; it reports to the
 //! coordinator, which alone sets have bits. No piece is reported before it was hashed and written; what an unverified
 //! one leaves on disk is written over. [`place`](place::place) makes the files beforehand.
 

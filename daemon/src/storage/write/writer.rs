@@ -36,7 +36,7 @@ pub(super) enum Control {
     Stop,
 }
 
-/// The thread that assembles, hashes and writes what is downloaded to one device.
+/// The thread that assembles, hashes and writes what is downloaded.
 pub struct Writer {
     deposits: Sender<Deposit>,
     controls: Sender<Control>,
