@@ -27,13 +27,14 @@ pub(super) enum Verdict {
 }
 
 impl Goal {
-    /// What a row says. That a row is not being checked says nothing of a check that was just asked for.
+    /// What a row says. A check that was asked for shows from then on until it is over.
     pub(super) fn of_row(self, torrent: &Torrent) -> Verdict {
         let error = || Verdict::Failed(torrent.error.clone().unwrap_or_else(|| "it failed".to_owned()));
         match (self, torrent.state) {
             (Self::Complete, State::Error) => error(),
             (Self::Complete, State::Seeding) => Verdict::Done,
             (Self::Complete, State::Paused) if is_whole(torrent) => Verdict::Done,
+            (Self::Checked, state) if state != State::Checking => Verdict::Done,
             _ => Verdict::Waiting,
         }
     }
@@ -42,19 +43,19 @@ impl Goal {
     pub(super) fn of_event(self, event: &EventKind) -> Verdict {
         match (self, event) {
             (_, EventKind::Removed) => Verdict::Gone,
-            // Others are still being checked.
-            (Self::Checked, EventKind::Error { .. } | EventKind::State { to: State::Error, .. }) => {
-                Verdict::Done
+            // An end that one was told of late may be that of an earlier check. A failure ends none but its own.
+            (Self::Checked, EventKind::Error { .. } | EventKind::State { from: State::Checking, .. }) => {
+                Verdict::Look
             }
-            (_, EventKind::Error { message }) => Verdict::Failed(message.clone()),
-            (_, EventKind::State { to: State::Error, .. }) => Verdict::Look,
+            (Self::Checked, _) => Verdict::Waiting,
+            (Self::Complete, EventKind::Error { message }) => Verdict::Failed(message.clone()),
+            (Self::Complete, EventKind::State { to: State::Error, .. }) => Verdict::Look,
             (Self::Complete, EventKind::Completed | EventKind::State { to: State::Seeding, .. }) => {
                 Verdict::Done
             }
             // A change of what is wanted may have made it complete.
             (Self::Complete, EventKind::State { .. } | EventKind::Changed) => Verdict::Look,
-            (Self::Checked, EventKind::State { from: State::Checking, .. }) => Verdict::Done,
-            _ => Verdict::Waiting,
+            (Self::Complete, _) => Verdict::Waiting,
         }
     }
 }
@@ -81,7 +82,13 @@ mod tests {
         assert_eq!(Goal::Complete.of_row(&unknown), Verdict::Waiting);
         let broken = Torrent { error: Some("disk full".to_owned()), ..row(State::Error, 5) };
         assert_eq!(Goal::Complete.of_row(&broken), Verdict::Failed("disk full".to_owned()));
-        assert_eq!(Goal::Checked.of_row(&row(State::Seeding, 10)), Verdict::Waiting);
+        assert_eq!(Goal::Checked.of_row(&row(State::Checking, 10)), Verdict::Waiting);
+        assert_eq!(Goal::Checked.of_row(&row(State::Seeding, 10)), Verdict::Done);
+        assert_eq!(
+            Goal::Checked.of_row(&broken),
+            Verdict::Done,
+            "it has been looked at, and others are still"
+        );
     }
 
     #[test]
@@ -95,9 +102,9 @@ mod tests {
         assert_eq!(complete(EventKind::Error { message: "no".into() }), Verdict::Failed("no".into()));
         assert_eq!(complete(state(State::Downloading, State::Error)), Verdict::Look);
         let checked = |event: EventKind| Goal::Checked.of_event(&event);
-        assert_eq!(checked(state(State::Checking, State::Paused)), Verdict::Done);
+        assert_eq!(checked(state(State::Checking, State::Paused)), Verdict::Look);
         assert_eq!(checked(state(State::Seeding, State::Checking)), Verdict::Waiting);
         assert_eq!(checked(EventKind::Completed), Verdict::Waiting);
-        assert_eq!(checked(EventKind::Error { message: "no".into() }), Verdict::Done);
+        assert_eq!(checked(EventKind::Error { message: "no".into() }), Verdict::Look);
     }
 }

@@ -116,43 +116,42 @@ impl Waiting {
         ticks.reset();
         while !self.pending.is_empty() {
             self.show(goal, bar);
-            let verdict = tokio::select! {
+            tokio::select! {
                 event = self.events.next::<Event>() => {
                     let event = event?.ok_or_else(|| ended(&self.client))?;
-                    self.hear(goal, &event, &mut print).await?
+                    self.hear(goal, &event, &mut print).await?;
                 }
-                _ = ticks.tick(), if bar.is_seen() || goal == Goal::Checked => Verdict::Look,
-            };
-            if verdict == Verdict::Look {
-                self.look_again(goal, &mut print).await?;
+                _ = ticks.tick(), if bar.is_seen() => self.look_again(goal, &mut print).await?,
             }
         }
         Ok(())
     }
 
-    /// Takes note of an event: whether rows are to be looked at.
+    /// Takes note of an event.
     async fn hear(
         &mut self,
         goal: Goal,
         event: &Event,
         print: &mut impl FnMut(&Torrent) -> std::io::Result<()>,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<(), Failure> {
         match (&event.kind, event.info_hash) {
             (EventKind::Shutdown, _) => Err(ended(&self.client).into()),
-            (EventKind::Lagged { .. }, _) => Ok(Verdict::Look),
+            (EventKind::Lagged { .. }, _) => self.look_again(goal, print).await,
             (kind, Some(info_hash)) if self.pending.contains_key(&info_hash) => {
-                match goal.of_event(kind) {
-                    Verdict::Done => {
-                        // Its last row, for whoever wants to see it.
-                        let row = look(&mut self.client, &[info_hash.to_string()]).await?;
-                        self.pending.remove(&info_hash);
-                        self.finished(row.into_iter().next(), print)?;
-                        Ok(Verdict::Waiting)
+                let verdict = goal.of_event(kind);
+                let verdict = match verdict {
+                    Verdict::Done | Verdict::Look => {
+                        // Also of one that is done: whoever waits may want to see its last row.
+                        let row: Torrent = self.client.get(&of_torrent(&info_hash.to_string(), "")).await?;
+                        let of_row = goal.of_row(&row);
+                        self.pending.insert(info_hash, row);
+                        if verdict == Verdict::Done { verdict } else { of_row }
                     }
-                    verdict => self.judge(info_hash, verdict, print),
-                }
+                    verdict => verdict,
+                };
+                self.judge(info_hash, verdict, print)
             }
-            _ => Ok(Verdict::Waiting),
+            _ => Ok(()),
         }
     }
 
@@ -164,12 +163,7 @@ impl Waiting {
     ) -> Result<(), Failure> {
         let ids: Vec<String> = self.pending.keys().map(ToString::to_string).collect();
         for torrent in look(&mut self.client, &ids).await? {
-            let before = self.pending.insert(torrent.info_hash, torrent.clone());
-            // A check of which no event tells: it was over before it could be seen twice.
-            let is_idle = |torrent: &Torrent| torrent.state != State::Checking;
-            if goal == Goal::Checked && is_idle(&torrent) && before.as_ref().is_some_and(is_idle) {
-                self.judge(torrent.info_hash, Verdict::Done, print)?;
-            }
+            self.pending.insert(torrent.info_hash, torrent);
         }
         self.judge_rows(goal, print)
     }
@@ -181,40 +175,29 @@ impl Waiting {
     ) -> Result<(), Failure> {
         let verdicts: Vec<(InfoHash, Verdict)> =
             self.pending.iter().map(|(info_hash, torrent)| (*info_hash, goal.of_row(torrent))).collect();
-        verdicts
-            .into_iter()
-            .try_for_each(|(info_hash, verdict)| self.judge(info_hash, verdict, print).map(drop))
+        verdicts.into_iter().try_for_each(|(info_hash, verdict)| self.judge(info_hash, verdict, print))
     }
 
-    /// Does with a torrent what the verdict says, and passes on what is to be looked at.
+    /// Does with a torrent what the verdict says.
     fn judge(
         &mut self,
         info_hash: InfoHash,
         verdict: Verdict,
         print: &mut impl FnMut(&Torrent) -> std::io::Result<()>,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<(), Failure> {
         let name =
             |it: &Self| it.pending.get(&info_hash).map_or_else(String::new, |torrent| torrent.name.clone());
         match verdict {
-            Verdict::Waiting | Verdict::Look => Ok(verdict),
+            Verdict::Waiting | Verdict::Look => Ok(()),
             Verdict::Failed(message) => Err(Failure::Torrent { name: name(self), message }),
             Verdict::Gone => Err(Failure::Gone(name(self))),
             Verdict::Done => {
                 let torrent = self.pending.remove(&info_hash);
-                self.finished(torrent, print)?;
-                Ok(Verdict::Waiting)
+                torrent.iter().try_for_each(print)?;
+                self.done.extend(torrent);
+                Ok(())
             }
         }
-    }
-
-    fn finished(
-        &mut self,
-        torrent: Option<Torrent>,
-        print: &mut impl FnMut(&Torrent) -> std::io::Result<()>,
-    ) -> Result<(), Failure> {
-        torrent.iter().try_for_each(print)?;
-        self.done.extend(torrent);
-        Ok(())
     }
 
     /// Shows how far they are.

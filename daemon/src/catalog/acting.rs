@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use protocol::control::{ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, MoveRequest, Patch};
+use protocol::control::{
+    ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, MoveRequest, Patch, State as Shown,
+};
 use protocol::meta::Info;
 
 use crate::bus::board::now_unix_s;
@@ -102,6 +104,8 @@ impl Actor {
             return Err(conflict("there is nothing to verify before its metadata is here"));
         }
         entry.wish().is_verification = true;
+        // From now on, also where something else comes first: who waits for it is to see when it is over.
+        self.show(id, Shown::Checking);
         self.advance(id);
         Ok(())
     }

@@ -219,6 +219,8 @@ impl Actor {
     /// Shows what a torrent is doing, and counts how long it is seeded.
     pub(super) fn show(&mut self, id: TorrentId, state: Shown) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        let is_to_be_checked = entry.wish.as_ref().is_some_and(|wish| wish.is_verification);
+        let state = if is_to_be_checked { Shown::Checking } else { state };
         let now_s = now_unix_s();
         if state == Shown::Seeding {
             entry.seeding_since_s.get_or_insert(now_s);
