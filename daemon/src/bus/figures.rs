@@ -15,8 +15,8 @@ pub struct Figures {
     pub downloaded: u64,
     /// Payload bytes that were not wanted any more, or were in pieces that failed their hash.
     pub wasted: u64,
-    /// What went wrong, and how often: a word for each kind, such as `storage`. A few kinds: those of [`super::Fault`], pieces that did
-    /// not match, and announces that failed.
+    /// What went wrong, and how often: a word for each kind, such as `state`. A few kinds: those of [`super::Fault`],
+    /// pieces that did not match, and announces that failed.
     pub errors: Vec<(&'static str, u64)>,
     /// Hashing and files.
     pub disk: DiskFigures,

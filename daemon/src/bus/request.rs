@@ -61,7 +61,8 @@ pub enum Request {
         /// The answer: its row.
         reply: Reply<Torrent>,
     },
-    /// Do something to a torrent. Answered when it is in the state.
+    /// Do something to a torrent. Answered when what is wanted is in the state; a move and a removal when they are done; a
+    /// check and an announce, which the state does not have, at once.
     Act {
         /// To which.
         id: TorrentId,
