@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use protocol::control::{AddRequest, ErrorCode, ErrorReply, MAX_METAINFO_LENGTH, State as Shown, Torrent};
+use protocol::control::{AddRequest, ErrorCode, ErrorReply, MAX_METAINFO_LENGTH, Torrent};
 use protocol::id::InfoHash;
 use protocol::meta::{Info, Magnet, Metainfo};
 use tokio::task::spawn_blocking;
@@ -19,9 +19,8 @@ use crate::storage::{selection, torrent_file};
 use super::acting::check_label;
 use super::actor::Actor;
 use super::chores::Done;
-use super::entry::{Entry, Marks, Stage};
-use super::goals::OwnGoals;
 use super::paths::{path_hashes, placed};
+use super::record::{entry, row};
 use super::roots::{Roots, resolve};
 
 /// How long a .torrent file may take to come from the web.
@@ -97,36 +96,28 @@ impl Actor {
             select: Some(select),
             file_paths: Some(request.file_paths.clone()),
             paths: info.as_ref().map(|info| path_hashes(info, &folders)),
-            lies_in: lies_in.clone(),
+            lies_in,
             ..change_of(request)
         };
-        let added_at_s = now_unix_s();
         let metainfo = source.raw()?;
-        let new = NewTorrent { info_hash, added_at_s, metainfo, rest: rest.clone() };
+        let new = NewTorrent { info_hash, added_at_s: now_unix_s(), metainfo, rest };
         let id = self.state.insert(&new).map(TorrentId).map_err(|error| match error {
             StateError::Exists(_) => exists(info_hash, &name),
             error => ErrorReply::new(ErrorCode::Failed, error.to_string()),
         })?;
-        let row = Row {
-            info_hash,
-            name: name.into(),
-            state: Shown::Paused,
-            checked: 0.0,
-            size: rest.size.unwrap_or(0),
-            have: 0,
-            uploaded: 0,
-            downloaded: 0,
-            live: None,
-            label: rest.label.flatten().map(|label| self.interned.text(&label)),
-            error: None,
-            dir: self.interned.text(dir_text),
-            added_at: added_at_s,
-            trackers: self.interned.trackers(source.tiers()),
-        };
-        self.board.insert(id, row, true);
-        let lies_in = rest.lies_in.flatten().map(Into::into);
-        self.entries.insert(id, entry(info_hash, request, info.is_some(), lies_in));
+        self.take_up_new(id, source.tiers())?;
         Ok(id)
+    }
+
+    /// Puts a torrent on the board that was entered into the state.
+    fn take_up_new(&mut self, id: TorrentId, tiers: Vec<Vec<String>>) -> Result<(), ErrorReply> {
+        let (board, entries, interned) = (&self.board, &mut self.entries, &mut self.interned);
+        let trackers = interned.trackers(tiers);
+        let taken_up = self.state.record_of(id.0, |record| {
+            board.insert(id, row(&record, interned, Arc::clone(&trackers)), true);
+            entries.insert(id, entry(&record));
+        });
+        taken_up.map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))
     }
 
     fn refuse_known(&self, info_hash: &InfoHash) -> Result<(), ErrorReply> {
@@ -323,36 +314,6 @@ fn change_of(request: &AddRequest) -> Change {
         ratio_limit: Some(request.ratio_limit),
         seed_time_limit_s: Some(request.seed_time_limit_s),
         ..Change::default()
-    }
-}
-
-fn entry(info_hash: InfoHash, request: &AddRequest, has_info: bool, lies_in: Option<Box<str>>) -> Entry {
-    let limits = crate::bus::RateLimits {
-        upload_bytes_per_s: request.upload_limit.filter(|limit| *limit > 0),
-        download_bytes_per_s: request.download_limit.filter(|limit| *limit > 0),
-    };
-    let goals = OwnGoals { ratio: request.ratio_limit, seed_time_s: request.seed_time_limit_s };
-    Entry {
-        info_hash,
-        stage: Stage::Row,
-        marks: Marks {
-            is_paused: request.paused,
-            is_seed_only: request.seed_only,
-            is_check_skipped: request.skip_check,
-            is_sequential: request.sequential,
-            has_info,
-            ..Marks::default()
-        },
-        wish: None,
-        stats: None,
-        limits: (limits != Default::default()).then(|| Box::new(limits)),
-        goals: (goals != OwnGoals::default()).then(|| Box::new(goals)),
-        lies_in,
-        completed_at_s: None,
-        wasted: 0,
-        seeded_s: 0,
-        seeding_since_s: None,
-        next_announce_s: None,
     }
 }
 

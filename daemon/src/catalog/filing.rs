@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use protocol::control::{ErrorCode, ErrorReply, State as Shown};
+use protocol::control::{ErrorCode, ErrorReply};
 use protocol::meta::Info;
 use protocol::swarm::picker::Priority;
 
-use crate::bus::{Fault, Row, TorrentId, Trackers};
-use crate::storage::state::{Change, Progress, Record, StateError};
+use crate::bus::{Fault, TorrentId, Trackers};
+use crate::storage::state::{Change, Progress, StateError};
 
 use super::actor::Actor;
 use super::chores::Ready;
-use super::entry::{Chore, Entry, Marks, Stage};
-use super::goals::OwnGoals;
+use super::entry::{Chore, Entry, Stage};
 use super::loading::missing;
+use super::record::{entry, row};
 
 impl Actor {
     /// Puts all torrents of the state on the board, and has each do what it did.
@@ -31,24 +31,11 @@ impl Actor {
         self.state.records(|record| {
             let id = TorrentId(record.id);
             let trackers = record.tracker_set.and_then(|set| sets.get(&set).cloned()).unwrap_or_default();
-            let row = Row {
-                info_hash: record.info_hash,
-                name: record.name.map_or_else(|| record.info_hash.to_string().into(), Into::into),
-                state: if record.error.is_some() { Shown::Error } else { Shown::Paused },
-                checked: 0.0,
-                size: record.size,
-                have: record.have_bytes,
-                uploaded: record.uploaded,
-                downloaded: record.downloaded,
-                live: None,
-                label: record.label.map(|label| interned.text(label)),
-                error: record.error.map(Into::into),
-                dir: interned.text(record.dir),
-                added_at: record.added_at_s,
-                trackers,
-            };
+            let row = row(&record, interned, trackers);
             board.insert(id, row, false);
-            entries.insert(id, entry(&record));
+            // What is not known is overdue: all at once would be too much for a tracker.
+            let next_announce_s = Some(record.next_announce_s.unwrap_or(0));
+            entries.insert(id, Entry { next_announce_s, ..entry(&record) });
         })?;
         let ids: Vec<TorrentId> = self.entries.keys().copied().collect();
         ids.into_iter().for_each(|id| self.advance(id));
@@ -175,39 +162,4 @@ fn wanted_size(info: &Info, priorities: &[Priority]) -> u64 {
     }
     let wanted = (0..).zip(priorities).filter(|(_, priority)| **priority != Priority::Skip);
     wanted.map(|(piece, _)| u64::from(geometry.length_of(piece))).sum()
-}
-
-/// A torrent as the state has it.
-fn entry(record: &Record<'_>) -> Entry {
-    let limits = crate::bus::RateLimits {
-        upload_bytes_per_s: record.upload_limit,
-        download_bytes_per_s: record.download_limit,
-    };
-    let goals = OwnGoals { ratio: record.ratio_limit, seed_time_s: record.seed_time_limit_s };
-    Entry {
-        info_hash: record.info_hash,
-        stage: Stage::Row,
-        marks: Marks {
-            is_paused: record.is_paused,
-            is_seed_only: record.is_seed_only,
-            is_check_skipped: record.is_check_skipped,
-            is_sequential: record.is_sequential,
-            has_info: record.has_info,
-            is_looked_at: record.is_looked_at,
-            is_complete: record.is_looked_at && record.have_bytes == record.size,
-            is_failed: record.error.is_some(),
-            ..Marks::default()
-        },
-        wish: None,
-        stats: None,
-        limits: (limits != Default::default()).then(|| Box::new(limits)),
-        goals: (goals != OwnGoals::default()).then(|| Box::new(goals)),
-        lies_in: record.lies_in.map(Into::into),
-        completed_at_s: record.completed_at_s,
-        wasted: record.wasted,
-        seeded_s: record.seeded_s,
-        seeding_since_s: None,
-        // What is not known is overdue: all at once would be too much for a tracker.
-        next_announce_s: Some(record.next_announce_s.unwrap_or(0)),
-    }
 }

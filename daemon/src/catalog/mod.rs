@@ -21,6 +21,7 @@ mod loading;
 mod offering;
 mod paths;
 mod queue;
+mod record;
 mod relocating;
 mod roots;
 mod running;

@@ -1,7 +1,7 @@
 //! All torrents at a glance: what the service needs of each of a hundred thousand when it starts.
 
 use protocol::id::InfoHash;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Params, Row};
 
 use super::{State, StateError};
 
@@ -10,7 +10,7 @@ const RECORDS: &str = "SELECT id, info_hash, name, dir, label, error, tracker_se
     seeded_s, size, have_bytes, uploaded, downloaded, wasted, is_paused, is_seed_only, is_check_skipped,
     is_sequential, is_looked_at, lies_in, upload_limit, download_limit, ratio_limit, seed_time_limit_s, next_announce_s,
     EXISTS (SELECT 1 FROM info INDEXED BY info_is_known WHERE info.torrent = torrent.id)
-    FROM torrent ORDER BY id";
+    FROM torrent";
 
 /// A torrent, as far as it is needed before anybody asks for it. Fields are those of [`super::Change`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,13 +77,26 @@ impl State {
     /// # Errors
     /// When the database cannot be read; `each` may have seen some of them.
     pub fn records(&mut self, each: impl FnMut(Record<'_>)) -> Result<(), StateError> {
-        records(&self.connection, each).map_err(self.error())
+        records(&self.connection, "ORDER BY id", (), each).map_err(self.error())
+    }
+
+    /// Shows the torrent `id` to `see`, if it is there.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn record_of(&mut self, id: i64, see: impl FnMut(Record<'_>)) -> Result<(), StateError> {
+        records(&self.connection, "WHERE id = ?1", (id,), see).map_err(self.error())
     }
 }
 
-fn records(connection: &Connection, mut each: impl FnMut(Record<'_>)) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(RECORDS)?;
-    let mut rows = statement.query([])?;
+fn records(
+    connection: &Connection,
+    which: &str,
+    parameters: impl Params,
+    mut each: impl FnMut(Record<'_>),
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("{RECORDS} {which}"))?;
+    let mut rows = statement.query(parameters)?;
     while let Some(row) = rows.next()? {
         each(Record::read(row)?);
     }
