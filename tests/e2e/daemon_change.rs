@@ -18,6 +18,7 @@ use crate::offer::{FILES, Offer};
 pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_limits_the_rate_of_a_torrent", daemon_limits_the_rate_of_a_torrent),
     Case::new("daemon_pauses_and_goes_on", daemon_pauses_and_goes_on),
+    Case::new("daemon_keeps_its_peers_when_the_order_changes", daemon_keeps_its_peers_when_the_order_changes),
     Case::new("daemon_forgets_a_torrent_and_keeps_its_files", daemon_forgets_a_torrent_and_keeps_its_files),
     Case::new("daemon_deletes_the_files_of_a_torrent_alone", daemon_deletes_the_files_of_a_torrent_alone),
     Case::new("daemon_moves_what_it_seeds", daemon_moves_what_it_seeds),
@@ -98,6 +99,26 @@ fn daemon_pauses_and_goes_on() {
     daemon.told(&["wait", "--timeout", "100s", &info_hash]);
     assert!(seed.connections() > connections, "peers come back");
     offer.assert_in(&home.data());
+    daemon.end_well();
+}
+
+fn daemon_keeps_its_peers_when_the_order_changes() {
+    let tracker = Tracker::start();
+    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
+    let offer = Offer::single_with("d-order", LENGTH, &options);
+    let seed = RawSeed::start(&offer.torrent, offer.bytes(), 16, |_| false);
+    let home = Home::new("d-order-home", "");
+    let daemon = home.start();
+    tracker.name_peer(seed.address);
+    let info_hash = daemon.add(&[text(&offer.file)]);
+    seed.wait_sent(16, tests::daemon::WAIT_LIMIT);
+    let path = format!("/v1/torrents/{info_hash}");
+    let changed = daemon.ask("PATCH", &path, Some(&json!({ "sequential": true })));
+    assert!((200..300).contains(&changed.status), "{}", changed.text());
+    assert_eq!(daemon.torrent(&info_hash)["sequential"], json!(true));
+    seed.allow(usize::MAX);
+    daemon.told(&["wait", "--timeout", "100s", &info_hash]);
+    assert_eq!(seed.connections(), 1, "it came from the peer that was there");
     daemon.end_well();
 }
 

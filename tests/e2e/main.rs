@@ -16,6 +16,7 @@ mod daemon_faults;
 mod daemon_kill;
 mod daemon_life;
 mod daemon_look;
+mod daemon_moves;
 mod daemon_seed;
 mod daemon_settings;
 mod daemon_stop;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         daemon_faults::CASES,
         daemon_life::CASES,
         daemon_look::CASES,
+        daemon_moves::CASES,
         daemon_seed::CASES,
         daemon_settings::CASES,
         daemon_stop::CASES,

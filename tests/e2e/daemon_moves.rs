@@ -1,0 +1,64 @@
+//! Moves that do not come to their end: what is where, and what may be added there.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tests::btctl::exit;
+use tests::daemon::{Home, text};
+use tests::download::Download;
+use tests::wire::Speaks;
+
+use crate::Case;
+use crate::offer::Offer;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("daemon_goes_home_after_a_stop_on_the_way", daemon_goes_home_after_a_stop_on_the_way),
+    Case::new("daemon_holds_no_path_after_a_move_that_failed", daemon_holds_no_path_after_a_move_that_failed),
+];
+
+/// So much takes a while to be copied.
+const LONG: u64 = 400_000_000;
+const LENGTH: u64 = 300_017;
+
+/// The folder for what is incomplete is on a file system of its own, so that files are copied.
+fn daemon_goes_home_after_a_stop_on_the_way() {
+    let offer = Offer::single_with("d-home-stop", LONG, &["--piece-length", "1MiB"]);
+    let half = TempDir::new_in("/dev/shm").unwrap();
+    let keys = format!("incomplete_dir = '{}'\non_error = ['{{home}}/hook']", text(half.path()));
+    let home = Home::new("d-home-stop-home", &keys);
+    home.script("hook", &format!("echo \"$BTD_ERROR\" > {}", text(&home.join("failed"))));
+    fs::copy(&offer.payload, half.path().join("payload.bin")).unwrap();
+    let daemon = home.start();
+    let info_hash = daemon.add(&[text(&offer.file)]);
+    // It is all there, and so on its way.
+    daemon.wait("copy that has begun", |_| fs::read_dir(home.data()).ok()?.next());
+    daemon.signal(Signal::SIGTERM);
+    let output = daemon.ended_well();
+    assert!(!home.join("failed").exists(), "{}", output.describe());
+    let daemon = home.start();
+    daemon.wait("payload at home", |daemon| {
+        assert_eq!(daemon.torrent(&info_hash)["error"], serde_json::Value::Null);
+        home.data().join("payload.bin").exists().then_some(())
+    });
+    daemon.wait_state(&info_hash, "seeding");
+    offer.assert_in(&home.data());
+    let left = fs::read_dir(home.data()).unwrap().count() + fs::read_dir(half.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing is left on the way");
+    daemon.end_well();
+}
+
+fn daemon_holds_no_path_after_a_move_that_failed() {
+    let moved = Offer::single("d-hold", LENGTH);
+    let other = Offer::single("d-hold-other", LENGTH + 1);
+    let home = Home::new("d-hold-home", "");
+    let daemon = home.start();
+    let info_hash = daemon.add(&["--dir", text(moved.home()), text(&moved.file)]);
+    daemon.wait_state(&info_hash, "seeding");
+    daemon.refuses(&["move", &info_hash, text(other.home())], exit::REFUSED, &["payload.bin"]);
+    Download::start(daemon.address(), &moved.torrent, Speaks::Fast).whole();
+    let other_hash = daemon.add(&["--dir", text(other.home()), text(&other.file)]);
+    daemon.wait_state(&other_hash, "seeding");
+    other.assert_in(other.home());
+    daemon.end_well();
+}
