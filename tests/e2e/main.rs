@@ -15,11 +15,13 @@ mod daemon_clients;
 mod daemon_faults;
 mod daemon_kill;
 mod daemon_life;
+mod daemon_limits;
 mod daemon_look;
 mod daemon_moves;
 mod daemon_seed;
 mod daemon_settings;
 mod daemon_stop;
+mod daemon_trackers;
 mod fetch;
 mod get;
 mod inspect;
@@ -105,11 +107,13 @@ fn main() -> ExitCode {
         daemon_clients::CASES,
         daemon_faults::CASES,
         daemon_life::CASES,
+        daemon_limits::CASES,
         daemon_look::CASES,
         daemon_moves::CASES,
         daemon_seed::CASES,
         daemon_settings::CASES,
         daemon_stop::CASES,
+        daemon_trackers::CASES,
         get::CASES,
         inspect::CASES,
         refusals::CASES,
