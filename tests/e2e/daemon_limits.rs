@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use tests::daemon::{Daemon, Home, text};
 use tests::download::{Download, Event};
 use tests::raw_seed::RawSeed;
@@ -68,9 +67,7 @@ fn heeds_an_upload_rate_until_it_is_lifted() {
     let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
     daemon.wait_state(&info_hash, "seeding");
     assert_slow_upload(&daemon, &offer, || {
-        home.configure("[limits]\nupload_rate = 0");
-        daemon.signal(Signal::SIGHUP);
-        daemon.wait_for_log("reloaded: limits.upload_rate changed");
+        daemon.reload("[limits]\nupload_rate = 0");
     });
     daemon.end_well();
 }
@@ -121,9 +118,7 @@ fn heeds_a_download_rate_until_it_is_lifted() {
     let home = Home::new("d-down-rate-home", &format!("[limits]\ndownload_rate = '{SLOW}'"));
     let daemon = home.start();
     assert_slow_download(&daemon, &offer, &[], |_| {
-        home.configure("[limits]\ndownload_rate = 0");
-        daemon.signal(Signal::SIGHUP);
-        daemon.wait_for_log("reloaded: limits.download_rate changed");
+        daemon.reload("[limits]\ndownload_rate = 0");
     });
     offer.assert_in(&home.data());
     daemon.end_well();

@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
@@ -28,6 +30,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_lets_its_group_in", daemon_lets_its_group_in).needs(&[Need::Unprivileged]),
     Case::new("daemon_bounds_peers_and_slots", daemon_bounds_peers_and_slots),
     Case::new("daemon_tells_trackers_what_is_set", daemon_tells_trackers_what_is_set),
+    Case::new("daemon_fetches_in_order_when_told", daemon_fetches_in_order_when_told),
+    Case::new("daemon_speaks_to_the_journal", daemon_speaks_to_the_journal).needs(&[Need::Mounts]),
 ];
 
 const LENGTH: u64 = 3_000_017;
@@ -273,4 +277,50 @@ fn daemon_tells_trackers_what_is_set() {
     daemon.end_well();
     let log = asked.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(log.last().is_some_and(|path| path.contains("event=stopped")), "{log:?}");
+}
+
+fn daemon_fetches_in_order_when_told() {
+    let (offer, seed, _tracker) = offered("d-order", LENGTH, usize::MAX);
+    let home = Home::new("d-order-home", "");
+    let daemon = home.start();
+    daemon.told(&["add", "--sequential", "--wait", "--timeout", "100s", text(&offer.file)]);
+    offer.assert_in(&home.data());
+    let asked: Vec<u32> = seed.sent().iter().map(|block| block.piece).collect();
+    assert!(asked.is_sorted() && asked.len() == offer.block_count(), "{asked:?}");
+    daemon.end_well();
+}
+
+/// The journal's socket has its place in the system: the daemon runs where that is one of the test's own.
+fn daemon_speaks_to_the_journal() {
+    let home = Home::new("d-journal-home", "[log]\ntarget = 'journald'");
+    let journal = UnixDatagram::bind(home.join("journal")).unwrap();
+    journal.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c"]);
+    command.arg(
+        "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && \
+         ln -s \"$1\" /run/systemd/journal/socket && exec \"$2\" run --config \"$3\"",
+    );
+    command.arg("sh").arg(home.join("journal")).arg(tests::btd::binary()).arg(home.config());
+    let daemon = home.start_with(command);
+    // As journald has it: a name, the length of the value in eight bytes, the value.
+    let field = |name: &str, value: &str| {
+        let length = u64::try_from(value.len()).unwrap().to_le_bytes();
+        [name.as_bytes(), b"\n", &length, value.as_bytes(), b"\n"].concat()
+    };
+    let serving = field("MESSAGE", &format!("serving; the control socket is {}", home.socket().display()));
+    let has = |record: &[u8], field: &[u8]| record.windows(field.len()).any(|window| window == field);
+    let mut buffer = [0; 65_536];
+    let record = loop {
+        let length = journal.recv(&mut buffer);
+        let length = length.unwrap_or_else(|error| panic!("no such record within {WAIT_LIMIT:?}: {error}"));
+        if has(&buffer[..length], &serving) {
+            break &buffer[..length];
+        }
+    };
+    for field in [field("PRIORITY", "6"), field("SYSLOG_IDENTIFIER", "btd")] {
+        assert!(has(record, &field), "{}", String::from_utf8_lossy(record));
+    }
+    let output = daemon.end_well();
+    assert_eq!(output.stderr(), "", "nothing of it is said twice");
 }

@@ -18,6 +18,7 @@ mod daemon_life;
 mod daemon_limits;
 mod daemon_look;
 mod daemon_moves;
+mod daemon_reload;
 mod daemon_seed;
 mod daemon_settings;
 mod daemon_stop;
@@ -110,6 +111,7 @@ fn main() -> ExitCode {
         daemon_limits::CASES,
         daemon_look::CASES,
         daemon_moves::CASES,
+        daemon_reload::CASES,
         daemon_seed::CASES,
         daemon_settings::CASES,
         daemon_stop::CASES,

@@ -250,6 +250,14 @@ impl Daemon<'_> {
         self.process.signal(signal);
     }
 
+    /// Gives it a configuration with `keys`, and has it read that: it says when it has.
+    pub fn reload(&self, keys: &str) {
+        self.home.configure(keys);
+        self.signal(Signal::SIGHUP);
+        self.wait_for_notice("RELOADING=1");
+        self.wait_for_notice("READY=1");
+    }
+
     /// Waits until it ends, as it must: with exit code 0, and never a panic.
     pub fn ended_well(self) -> Output {
         self.wait_for_notice("STOPPING=1");
