@@ -1,6 +1,7 @@
 //! What btctl and the control API show: lists, details, figures, events, copies; as scripts read it.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tests::btctl::{self, exit};
 use tests::daemon::{Home, WAIT_LIMIT, text};
 use tests::download::Download;
 use tests::needs::Need;
-use tests::process::run_well;
+use tests::process::{Running, run_well};
 use tests::wire::Speaks;
 
 use crate::Case;
@@ -26,6 +27,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_copies_its_state", daemon_copies_its_state),
     Case::new("daemon_answers_curl", daemon_answers_curl).needs(&[Need::Program("curl")]),
     Case::new("daemon_shows_metrics", daemon_shows_metrics),
+    Case::new("btctl_watches_on_a_terminal", btctl_watches_on_a_terminal),
     Case::new("btctl_makes_completions", btctl_makes_completions),
 ];
 
@@ -346,6 +348,33 @@ fn daemon_shows_metrics() {
     let on_socket = daemon.ask("GET", "/metrics", None);
     assert_eq!(names(on_socket), metrics.into_keys().collect::<Vec<_>>());
     assert_eq!(api::ask_at(port, "/v1/torrents").status, 404, "nothing else is there for all");
+    daemon.end_well();
+}
+
+fn btctl_watches_on_a_terminal() {
+    let offer = Offer::single("d-watch", LENGTH);
+    let home = Home::new("d-watch-home", "");
+    let daemon = home.start();
+    let (watch, mut keys) =
+        Running::spawn_on_terminal(btctl::command(&home.socket(), &["watch", "--interval", "100ms"]));
+    let shows = |text: &str| {
+        watch.wait_for(&format!("{text:?} on the screen"), WAIT_LIMIT, |output| {
+            output.stdout().contains(text).then_some(())
+        });
+    };
+    // Words only: between them the cursor may jump over what is there already.
+    shows("torrents,");
+    let info_hash = daemon.add(&["--paused", text(&offer.file)]);
+    for word in [&info_hash[..8], "paused", "payload.bin"] {
+        shows(word);
+    }
+    keys.write_all(b"q").unwrap();
+    let output = watch.wait(WAIT_LIMIT);
+    assert_eq!(output.code(), Some(exit::DONE), "{}", output.describe());
+    // The screen is given back as it was.
+    assert!(output.stdout().contains("\x1b[?1049l"), "{}", output.describe());
+    // Where there is no terminal, it says what to use instead.
+    daemon.refuses(&["watch"], exit::USAGE, &["btctl events", "btctl list"]);
     daemon.end_well();
 }
 

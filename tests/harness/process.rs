@@ -2,6 +2,7 @@
 //! does not outlive its owner.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Read;
 use std::mem;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
@@ -96,16 +98,40 @@ impl std::fmt::Debug for Running {
 impl Running {
     /// Starts `command` with its output collected and nothing to read.
     pub fn spawn(mut command: Command) -> Self {
-        let title = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start(command, None)
+    }
+
+    /// Starts `command` on a terminal of 100 columns and 30 lines. What it draws counts as standard output; what is
+    /// written into the file that is returned is typed.
+    pub fn spawn_on_terminal(mut command: Command) -> (Self, File) {
+        let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        let pair = openpty(&size, None).unwrap_or_else(|error| panic!("a terminal: {error}"));
+        let [ours, screen] =
+            [&pair.master, &pair.master].map(|end| end.try_clone().expect("a descriptor can be copied"));
+        let theirs = || pair.slave.try_clone().expect("a descriptor can be copied");
+        command.stdin(theirs()).stdout(theirs()).stderr(Stdio::piped());
+        (Self::start(command, Some(screen.into())), ours.into())
+    }
+
+    /// Starts `command`, whose standard output is to be read of `screen`, or of its pipe.
+    fn start(mut command: Command, screen: Option<File>) -> Self {
+        let title = format!("{command:?}");
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {title}: {error}"));
+        // With it go our ends of what it reads and writes, so that it is seen when it has closed them.
+        drop(command);
         let shared = Arc::new(Shared {
             output: Mutex::new(Output { open_pipes: 2, ..Output::default() }),
             changed: Condvar::new(),
         });
-        let stdout = child.stdout.take().expect("stdout is piped");
         let stderr = child.stderr.take().expect("stderr is piped");
-        collect(stdout, Arc::clone(&shared), |output| &mut output.stdout);
+        match screen {
+            Some(screen) => collect(screen, Arc::clone(&shared), |output| &mut output.stdout),
+            None => {
+                let stdout = child.stdout.take().expect("stdout is piped");
+                collect(stdout, Arc::clone(&shared), |output| &mut output.stdout);
+            }
+        }
         collect(stderr, Arc::clone(&shared), |output| &mut output.stderr);
         let process = Pid::from_raw(i32::try_from(child.id()).expect("process ids are positive"));
         reap(child, process, Arc::clone(&shared));
@@ -219,6 +245,8 @@ fn reap(mut child: Child, process: Pid, shared: Arc<Shared>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn shell(script: &str) -> Command {
@@ -235,6 +263,15 @@ mod tests {
         running.wait_for("ready", LIMIT, |output| output.stdout().contains("ready").then_some(()));
         let output = running.wait(LIMIT);
         assert_eq!((output.code(), output.stderr().as_str()), (Some(3), "oops\n"));
+    }
+
+    #[test]
+    fn a_process_on_a_terminal_is_typed_to() {
+        let (running, mut keys) =
+            Running::spawn_on_terminal(shell("test -t 0 && stty size && read word && exit 3"));
+        running.wait_for("size", LIMIT, |output| output.stdout().contains("30 100").then_some(()));
+        keys.write_all(b"word\n").unwrap();
+        assert_eq!(running.wait(LIMIT).code(), Some(3));
     }
 
     #[test]
