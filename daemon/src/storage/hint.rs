@@ -3,18 +3,21 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+/// Where the advice is to be written; any other name in that folder does, and `systemctl edit btd` has one.
+const DROP_IN: &str = "/etc/systemd/system/btd.service.d/payload.conf";
+
 /// Advice for an error of a payload file at `path`; `None` where there is none to give.
 pub fn hint(error: &io::Error, path: &Path) -> Option<String> {
     if !matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) {
         return None;
     }
     let folder = path.parent().filter(|parent| *parent != Path::new("/")).unwrap_or(path).display();
-    // These are hidden from a service altogether (ProtectHome).
+    // These are hidden from a service altogether (ProtectHome): nothing in them is there to be written to.
     let is_home = ["/home", "/root", "/run/user"].iter().any(|home| path.starts_with(home));
-    let home = if is_home { " and ProtectHome=no" } else { "" };
+    let key = if is_home { "BindPaths" } else { "ReadWritePaths" };
     Some(format!(
-        "if btd runs as a service, allow it the folder with a drop-in: ReadWritePaths={folder}{home} under [Service] \
-         (systemctl edit btd)"
+        "if btd runs as a service, it needs {key}={folder} under [Service] in {DROP_IN} and a restart, and its user the \
+         right to write there"
     ))
 }
 
@@ -37,9 +40,11 @@ mod tests {
     fn a_folder_that_the_kernel_keeps_from_us_can_be_allowed() {
         for errno in [Errno::EROFS, Errno::EACCES, Errno::EPERM] {
             let text = advice(errno, "/srv/films/t/a").unwrap();
-            assert!(text.contains("ReadWritePaths=/srv/films/t ") && !text.contains("ProtectHome"), "{text}");
+            assert!(text.contains(" ReadWritePaths=/srv/films/t ") && text.contains(DROP_IN), "{text}");
         }
-        assert!(advice(Errno::EACCES, "/home/ann/a").unwrap().contains("/home/ann and ProtectHome=no"));
+        // A path that is not there can be bound, not made writable.
+        let text = advice(Errno::EACCES, "/home/ann/a").unwrap();
+        assert!(text.contains(" BindPaths=/home/ann ") && !text.contains("ReadWritePaths"), "{text}");
         assert!(advice(Errno::EROFS, "/a").unwrap().contains("ReadWritePaths=/a "));
     }
 
