@@ -11,6 +11,7 @@ use serde_json::json;
 use tests::daemon::{Daemon, Home, WAIT_LIMIT, text};
 use tests::download::Download;
 use tests::http::Server;
+use tests::limit::within;
 use tests::needs::Need;
 use tests::raw_seed::RawSeed;
 use tests::tracker::Tracker;
@@ -312,8 +313,8 @@ fn daemon_speaks_to_the_journal() {
     let has = |record: &[u8], field: &[u8]| record.windows(field.len()).any(|window| window == field);
     let mut buffer = [0; 65_536];
     let record = loop {
-        let length = journal.recv(&mut buffer);
-        let length = length.unwrap_or_else(|error| panic!("no such record within {WAIT_LIMIT:?}: {error}"));
+        let length = within(WAIT_LIMIT, journal.recv(&mut buffer));
+        let length = length.unwrap_or_else(|error| panic!("the record of a daemon that serves: {error}"));
         if has(&buffer[..length], &serving) {
             break &buffer[..length];
         }

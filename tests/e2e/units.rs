@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tests::btd::{Seeder, binary};
 use tests::download::Download;
 use tests::folders::{scratch, workspace};
+use tests::limit::within;
 use tests::needs::Need;
 use tests::payload::write_single;
 use tests::process::{Output, Running, run, run_well};
@@ -196,9 +197,10 @@ fn the_filter_lets_the_daemon_download() {
     assert_eq!(fs::read(path("data/payload")).unwrap(), fs::read(path("from/payload")).unwrap());
     assert!(path("data/done").exists());
     let mut door = UnixStream::connect(path("socket")).unwrap();
+    door.set_read_timeout(Some(LIMIT)).unwrap();
     door.write_all(b"GET /metrics HTTP/1.1\r\nHost: btd\r\nConnection: close\r\n\r\n").unwrap();
     let mut metrics = String::new();
-    door.read_to_string(&mut metrics).unwrap();
+    within(LIMIT, door.read_to_string(&mut metrics)).unwrap();
     assert!(metrics.contains("btd_torrents{state=\"seeding\"} 1"), "{metrics}");
     assert_none_denied(daemon, &path("calls"));
     seeder.end_well();
@@ -218,8 +220,8 @@ fn assert_none_denied(btd: Running, log: &Path) {
     let id = first_line.split(' ').next().unwrap().parse().unwrap();
     // strace holds signals of its own back until its child has ended.
     kill(Pid::from_raw(id), Signal::SIGINT).unwrap();
-    btd.wait(LIMIT);
-
+    let ended = btd.wait(LIMIT);
+    assert_eq!(ended.code(), Some(0), "{}", ended.describe());
     let mut allowed = allowed();
     // As root, which the service is not, SQLite gives new files to the owner of the database.
     allowed.insert("fchown".to_owned());

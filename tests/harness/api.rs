@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::limit::within;
+
 /// Longest that a reply may take.
 const REPLY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -59,7 +61,7 @@ fn exchange(mut stream: impl Read + Write, method: &str, path: &str, body: &str)
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    within(REPLY_LIMIT, stream.read_to_end(&mut bytes))?;
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
     let end = end.ok_or_else(|| io::Error::other("a reply without a head"))?;
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
@@ -102,7 +104,8 @@ impl Wakes {
         let mut line = String::new();
         while !line.contains("hello") {
             line.clear();
-            let length = reader.read_line(&mut line).unwrap_or_else(|error| panic!("no events: {error}"));
+            let length = within(REPLY_LIMIT, reader.read_line(&mut line));
+            let length = length.unwrap_or_else(|error| panic!("events: {error}"));
             assert!(length > 0, "the events end before they begin");
         }
         Self(reader)

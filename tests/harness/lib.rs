@@ -17,6 +17,7 @@ pub mod download;
 pub mod folders;
 pub mod get;
 pub mod http;
+pub mod limit;
 pub mod mount;
 pub mod needs;
 pub mod netns;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::mem;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,11 +83,13 @@ impl Shared {
     }
 }
 
-/// A process that runs; it is killed when this is dropped.
+/// A process that runs; it is killed when this is dropped, and what it has said is shown if the test fails by then.
 pub struct Running {
     title: String,
     process: Pid,
     shared: Arc<Shared>,
+    /// Whether a failure has shown already what it said.
+    is_shown: AtomicBool,
 }
 
 impl std::fmt::Debug for Running {
@@ -135,7 +138,7 @@ impl Running {
         collect(stderr, Arc::clone(&shared), |output| &mut output.stderr);
         let process = Pid::from_raw(i32::try_from(child.id()).expect("process ids are positive"));
         reap(child, process, Arc::clone(&shared));
-        Self { title, process, shared }
+        Self { title, process, shared, is_shown: AtomicBool::new(false) }
     }
 
     /// The process id.
@@ -157,8 +160,9 @@ impl Running {
         }
     }
 
-    /// What it has said up to now.
+    /// What it has said up to now, for a failure.
     pub fn describe(&self) -> String {
+        self.is_shown.store(true, Ordering::Relaxed);
         format!("{}: {}", self.title, self.shared.lock().describe())
     }
 
@@ -180,6 +184,7 @@ impl Running {
                 };
                 let said = output.describe();
                 drop(output);
+                self.is_shown.store(true, Ordering::Relaxed);
                 panic!("{}: {why}: {said}", self.title);
             }
             output = self.shared.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -198,6 +203,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let mut output = self.shared.lock();
+        if thread::panicking() && !self.is_shown.load(Ordering::Relaxed) {
+            // Whatever failed, it may know why.
+            eprintln!("{}: {}", self.title, output.describe());
+        }
         if output.status.is_none() {
             kill(self.process, Signal::SIGKILL).ok();
             // A killed process ends; wait, so that nothing of it is left when its folder is removed.

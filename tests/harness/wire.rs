@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::limit::within;
 use crate::torrent::Block;
 
 /// Longest that btd may take to answer, on a machine busy with other tests.
@@ -254,7 +255,7 @@ impl Peer {
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                     return Ok(0);
                 }
-                other => return other,
+                other => return within(limit, other),
             }
         }
     }
