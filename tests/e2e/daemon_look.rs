@@ -239,19 +239,31 @@ fn daemon_tells_what_happens() {
     seeder.end_well();
 }
 
+/// Connections to the control socket of the daemon at `home`.
+fn connections(home: &Home) -> usize {
+    let table = fs::read_to_string("/proc/net/unix").unwrap();
+    // Num, RefCount, Protocol, Flags, Type, St, Inode, Path; one that is connected is in state 3.
+    let is_ours = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.len() == 8 && fields[5] == "03" && fields[7] == text(&home.socket())
+    };
+    table.lines().filter(is_ours).count()
+}
+
 fn daemon_is_waited_for() {
     let offer = Offer::single("d-wait", LENGTH);
     let home = Home::new("d-wait-home", "");
     let daemon = home.start();
     let info_hash = daemon.add(&[&offer.magnet()]);
     daemon.refuses(&["wait", &info_hash, "--timeout", "300ms"], exit::TIMED_OUT, &["timed out"]);
-    // One that is removed meanwhile.
-    let waiting = btctl::start(&home.socket(), &["wait", &info_hash]);
-    let is_there = |daemon: &tests::daemon::Daemon<'_>| {
-        fs::read_dir(format!("/proc/{}/fd", daemon.id())).unwrap().count()
+    // One that is removed meanwhile. Whoever waits has a connection more than those that he has asked for events and
+    // for rows with; one is ours.
+    let clients = |count: usize| {
+        daemon.wait(&format!("{count} connections"), |_| (connections(&home) == count).then_some(()));
     };
-    let before = is_there(&daemon);
-    daemon.wait("waiting client", |daemon| (is_there(daemon) >= before).then_some(()));
+    clients(1);
+    let waiting = btctl::start(&home.socket(), &["wait", &info_hash]);
+    clients(4);
     daemon.told(&["remove", &info_hash]);
     let output = waiting.wait(WAIT_LIMIT);
     btctl::assert_code(&output, exit::NO_TORRENT, &[]);

@@ -10,7 +10,7 @@ use tests::compare::{EmptyFiles, assert_same};
 use tests::daemon::{Daemon, Home, text};
 use tests::download::{Download, Event};
 use tests::needs::{Need, unprivileged_command};
-use tests::wire::{Peer, Speaks, handshake};
+use tests::wire::{ANSWER_LIMIT, Peer, Speaks, frame, handshake, id};
 use walkdir::WalkDir;
 
 use crate::Case;
@@ -86,7 +86,6 @@ fn daemon_seeds_and_writes_nothing() {
 
 fn daemon_leaves_a_broken_seed_as_it_is() {
     let offer = Offer::folder("d-broken", FILES, PIECES_OF_64_KIB);
-    let seeder = offer.seed(&[]);
     let home = Home::new("d-broken-home", "");
     let lies = home.data().join("payload");
     fs::create_dir_all(lies.join("nested/deeper/still")).unwrap();
@@ -102,15 +101,19 @@ fn daemon_leaves_a_broken_seed_as_it_is() {
     });
     let progress = torrent["progress"].as_f64().unwrap();
     assert!(progress > 0.0 && progress < 1.0, "{torrent}");
-    // A peer that has all of it changes nothing: nothing is asked for.
-    let magnet = offer.magnet_of(seeder.address());
-    daemon.refuses(&["add", &magnet], exit::REFUSED, &["already"]);
+    // A peer that has all of it, and gives, is of no use: it is parted from, and nothing was asked of it.
+    let mut seed = Peer::greet(daemon.address(), offer.torrent.info_hash, Speaks::Fast);
+    seed.send(&[frame(id::HAVE_ALL, &[]), frame(id::UNCHOKE, &[])].concat());
+    let mut told = Vec::new();
+    while let Some(message) = seed.receive(ANSWER_LIMIT).unwrap() {
+        told.extend(message.id);
+    }
+    assert!(!told.contains(&id::INTERESTED) && !told.contains(&id::REQUEST), "messages {told:?}");
     let mut download = Download::start(daemon.address(), &offer.torrent, Speaks::Fast);
     download.ask(1).unwrap();
     assert!(matches!(download.next_event(), Event::Piece(piece) if piece.is_right));
     drop(download);
     daemon.end_well();
-    seeder.end_well();
     assert_eq!(look(&home.data()), before);
 }
 
@@ -126,12 +129,15 @@ fn daemon_opens_a_whole_payload_only_to_read() {
     // While it is served, none of its files is open for writing.
     let files = fs::read_dir(format!("/proc/{}/fd", daemon.id())).unwrap().flatten();
     let ours = files.filter(|fd| fs::read_link(fd.path()).is_ok_and(|path| path.starts_with(&offer.payload)));
+    let mut count = 0;
     for fd in ours {
         let info = format!("/proc/{}/fdinfo/{}", daemon.id(), fd.file_name().display());
         let Ok(info) = fs::read_to_string(info) else { continue };
+        count += 1;
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
         assert_eq!(i32::from_str_radix(flags, 8).unwrap() & 3, 0, "it is open for more than reading: {info}");
     }
+    assert!(count > 0, "files that are long are held open");
     drop(download);
     daemon.end_well();
     assert_eq!(look(&offer.payload), before);

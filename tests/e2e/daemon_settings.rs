@@ -7,6 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::unistd::{Gid, Group, getegid, geteuid, getgroups};
 use serde_json::json;
 use tests::daemon::{Daemon, Home, WAIT_LIMIT, text};
 use tests::download::Download;
@@ -218,13 +219,29 @@ fn daemon_downloads_one_after_another() {
     daemon.end_well();
 }
 
+/// A group that files may be given to, and do not have by themselves where there is another.
+fn other_group() -> Group {
+    let own = getegid();
+    let may_be_given = match geteuid().is_root() {
+        true => fs::read_to_string("/etc/group").unwrap().lines().filter_map(gid).collect(),
+        false => getgroups().unwrap(),
+    };
+    let other = may_be_given.into_iter().find(|gid| *gid != own).unwrap_or(own);
+    Group::from_gid(other).unwrap().unwrap()
+}
+
+/// The id in a line of /etc/group.
+fn gid(line: &str) -> Option<Gid> {
+    Some(Gid::from_raw(line.split(':').nth(2)?.parse().ok()?))
+}
+
 fn daemon_lets_its_group_in() {
     let home = Home::new("d-group-home", "");
     let daemon = home.start();
     let mode = |home: &Home| fs::metadata(home.socket()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&home), 0o600, "for its owner alone");
     daemon.end_well();
-    let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).unwrap().unwrap();
+    let group = other_group();
     home.configure(&format!("control_group = '{}'", group.name));
     let daemon = home.start();
     assert_eq!((mode(&home), fs::metadata(home.socket()).unwrap().gid()), (0o660, group.gid.as_raw()));
