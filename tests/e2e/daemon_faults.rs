@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
@@ -87,28 +87,17 @@ fn add_seed(home: &Home, client: &mut Client, offer: &Offer) {
     control_well(home, &["wait", &offer.torrent.hex(), "--timeout", "1m"]);
 }
 
-/// Asks until the torrent is in `state`.
-fn wait_for_state(service: &Service, client: &mut Client, offer: &Offer, state: &str) -> Json {
-    wait_until(service, client, offer, state, |torrent| torrent["state"] == state)
+/// Waits until the torrent is in `state`.
+fn wait_for_state(service: &Service, offer: &Offer, state: &str) -> Json {
+    wait_until(service, offer, state, |torrent| torrent["state"] == state)
 }
 
-/// Asks until the torrent is as it should be.
-fn wait_until(
-    service: &Service,
-    client: &mut Client,
-    offer: &Offer,
-    what: &str,
-    is_so: impl Fn(&Json) -> bool,
-) -> Json {
-    let deadline = Instant::now() + LIMIT;
-    loop {
+/// Waits until the torrent is as it should be.
+fn wait_until(service: &Service, offer: &Offer, what: &str, is_so: impl Fn(&Json) -> bool) -> Json {
+    service.wait(what, |client| {
         let torrent = client.expect(200, "GET", &path_of(offer), None);
-        if is_so(&torrent) {
-            return torrent;
-        }
-        assert!(Instant::now() < deadline, "not {what}: {torrent}: {}", service.describe());
-        std::thread::yield_now();
-    }
+        is_so(&torrent).then_some(torrent)
+    })
 }
 
 /// Checks that the daemon serves all of the payload.
@@ -229,7 +218,7 @@ fn with_a_full_disk_goes_on_after_it() {
     add_seed(&home, &mut client, &seeded);
     let magnet = format!("{}&x.pe={}", wanted.magnet(), source.address());
     client.expect(201, "POST", "/v1/torrents", Some(&json!({ "magnet": magnet })));
-    let error = wait_until(&service, &mut client, &wanted, "complains", |it| !it["error"].is_null());
+    let error = wait_until(&service, &wanted, "complaint", |it| !it["error"].is_null());
     assert_eq!(error["state"], "downloading");
     let (error, folder) = (error["error"].as_str().unwrap(), home.data_dir.to_str().unwrap());
     assert!(error.starts_with(folder) && error.contains("no room left on the disk"), "{error}");
@@ -367,7 +356,7 @@ fn payload_truncated_while_it_is_served() {
     assert_served(&mut client, &harmed);
     let bytes = harmed.bytes();
     OpenOptions::new().write(true).open(&harmed.payload).unwrap().set_len(LENGTH / 2).unwrap();
-    let torrent = wait_for_state(&service, &mut client, &harmed, "error");
+    let torrent = wait_for_state(&service, &harmed, "error");
     assert!(torrent["error"].as_str().unwrap().contains("payload.bin"), "{torrent}");
     assert_served(&mut client, &other);
     fs::write(&harmed.payload, bytes).unwrap();
@@ -381,7 +370,7 @@ fn payload_truncated_while_it_is_served() {
 fn come_for(service: &Service, client: &mut Client, offer: &Offer) -> String {
     let mut peer = tests::wire::Peer::connect(address(client));
     peer.send(&tests::wire::handshake(offer.torrent.info_hash, Speaks::Fast));
-    let torrent = wait_for_state(service, client, offer, "error");
+    let torrent = wait_for_state(service, offer, "error");
     peer.assert_closed(LIMIT);
     torrent["error"].as_str().unwrap().to_owned()
 }
@@ -407,7 +396,7 @@ fn payload_deleted_while_it_is_down() {
     // The error is remembered, and what to do about it works.
     let service = home.start();
     let mut client = service.client();
-    wait_for_state(&service, &mut client, &gone, "error");
+    wait_for_state(&service, &gone, "error");
     fs::rename(&kept, &gone.payload).unwrap();
     control_well(&home, &["resume", &gone.torrent.hex()]);
     assert_served(&mut client, &gone);

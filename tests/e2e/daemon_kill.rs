@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use nix::sys::signal::Signal;
@@ -205,9 +206,10 @@ impl Trial {
         let state_file = self.home.state_file();
         thread::scope(|scope| {
             let (sender, answered) = channel();
+            let mut working = Vec::new();
             for worker in workers {
                 let (socket, sender) = (&socket, sender.clone());
-                scope.spawn(move || worker.work(socket, &sender));
+                working.push(scope.spawn(move || worker.work(socket, &sender)));
             }
             // It is in here, so that the clients end when something fails.
             let service = service;
@@ -230,6 +232,10 @@ impl Trial {
             let ended = service.end(Signal::SIGKILL);
             assert_eq!(ended.code(), None, "it was killed: {}", ended.describe());
             assert!(!ended.stderr().contains("panicked"), "{}", ended.describe());
+            // What a client has found wrong is said in its words.
+            for client in working {
+                client.join().unwrap_or_else(|panic| resume_unwind(panic));
+            }
         });
     }
 
@@ -304,16 +310,16 @@ fn wait(service: &Service, answered: &Receiver<()>, count: u64, tally: &mut Tall
 
 /// Waits until more of some download is here than there was: by then it is being written down, too.
 fn wait_for_payload(service: &Service) {
-    let mut client = service.client();
-    let mut have = || -> BTreeMap<String, u64> {
+    let have = |client: &mut Client| -> BTreeMap<String, u64> {
         let of =
             |torrent: &Json| Some((torrent["info_hash"].as_str()?.to_owned(), torrent["have"].as_u64()?));
         client.list().iter().filter_map(of).collect()
     };
-    let (before, deadline) = (have(), Instant::now() + ANSWER_LIMIT);
-    while !have().iter().any(|(id, have)| *have > before.get(id).copied().unwrap_or(0)) {
-        assert!(Instant::now() < deadline, "no payload has come: {}", service.describe());
-    }
+    let before = have(&mut service.client());
+    service.wait("payload", |client| {
+        let more = |(id, have): (&String, &u64)| *have > before.get(id).copied().unwrap_or(0);
+        have(client).iter().any(more).then_some(())
+    });
 }
 
 /// Whether the daemon, which stands still, has a transaction open that writes: then nobody else can begin one.
@@ -348,7 +354,8 @@ fn downloads(folder: &Path) -> (Seeder, Vec<Subject>) {
     let torrents: Vec<_> = names.iter().map(|name| folder.join(format!("{name}.torrent"))).collect();
     for (path, torrent) in paths.iter().zip(&torrents) {
         let made = arguments(&[&"create", path, &"-o", torrent, &"--piece-length", &"32KiB"]);
-        tests::btd::btd(&made);
+        let made = tests::btd::btd(&made);
+        assert_eq!(made.code(), Some(0), "{}", made.describe());
     }
     let borrowed: Vec<&Path> = torrents.iter().map(AsRef::as_ref).collect();
     let options = arguments(&[&"--data", &folder, &"--upload-limit", &SEED_RATE]);

@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::channel;
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tests::api::Wakes;
+use tests::limit::{accept_within, within};
 use tests::payload::write_single;
-use tests::service::{Client, Home, Service};
+use tests::service::{Client, Home};
 
 use crate::Case;
 use crate::offer::Offer;
@@ -23,8 +24,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_ends_although_trackers_hang", ends_although_trackers_hang),
 ];
 
-/// Bytes that take a while to be hashed.
-const LONG: u64 = 4 << 30;
+/// Bytes, all of them a hole, that take longer to be hashed than the test lasts.
+const LONG: u64 = 64 << 30;
 /// Longest that something may take to begin.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -51,12 +52,9 @@ fn ends_while_it_downloads() {
     let magnet = format!("{}&x.pe={}", offer.magnet(), seeder.address());
     client.expect(201, "POST", "/v1/torrents", Some(&json!({ "magnet": magnet })));
     let path = format!("/v1/torrents/{}", offer.torrent.hex());
-    let have = loop {
-        let have = client.expect(200, "GET", &path, None)["have"].as_u64().unwrap();
-        if have > 0 {
-            break have;
-        }
-    };
+    let have = service.wait("payload", |client| {
+        client.expect(200, "GET", &path, None)["have"].as_u64().filter(|have| *have > 0)
+    });
     service.end_well();
     let service = home.start();
     let kept = service.client().expect(200, "GET", &path, None)["have"].as_u64().unwrap();
@@ -70,21 +68,27 @@ fn ends_while_it_hashes() {
     let service = home.start();
     let path = home.path().join("long.bin");
     File::create(&path).unwrap().set_len(LONG).unwrap();
-    let (told, begun) = channel();
     let socket = home.socket();
     let creation = thread::spawn(move || {
         let mut client = Client::connect(&socket).unwrap();
-        told.send(()).unwrap();
         client.ask("POST", "/v1/create", Some(&json!({ "path": path })))
     });
-    begun.recv_timeout(LIMIT).unwrap();
+    service.wait("bytes that are hashed", |client| {
+        let figures = client.expect(200, "GET", "/metrics", None).to_string();
+        let (_, hashed) = figures.split_once("\\nbtd_hashed_bytes_total ")?;
+        (!hashed.starts_with('0')).then_some(())
+    });
     let offer = Offer::single_with("hash", 256 << 20, &["--piece-length", "256KiB"]);
     let mut client = service.client();
     let body = json!({ "path": offer.file, "dir": offer.home(), "seed_only": true });
     client.expect(201, "POST", "/v1/torrents", Some(&body));
     service.end_well();
-    // It was told, or broke off.
-    drop(creation.join().unwrap());
+    // It was told, in an answer or in the last of its lines, or broke off.
+    if let Ok(answer) = creation.join().unwrap() {
+        let told = answer.body.to_string();
+        assert!(answer.status == 503 || told.contains("stopp"), "{answer:?}");
+        assert!(!told.contains("\"done\""), "it was not ended: {told}");
+    }
     let service = home.start();
     assert_eq!(service.client().list().len(), 1);
     service.end_well();
@@ -100,28 +104,19 @@ fn ends_while_clients_wait() {
     let service = home.start();
     let silent = silent_server();
     let url = format!("http://{}/x.torrent", silent.local_addr().unwrap());
-    let events = events(&service);
+    let events = Wakes::listen(&home.socket());
     let socket = home.socket();
     let adding = thread::spawn(move || {
         let mut client = Client::connect(&socket).unwrap();
         client.ask("POST", "/v1/torrents", Some(&json!({ "url": url })))
     });
-    let (_fetch, _) = silent.accept().unwrap();
+    let _fetch = accept_within(LIMIT, &silent);
     service.end_well();
     if let Ok(answer) = adding.join().unwrap() {
         assert_eq!(answer.status, 503, "{answer:?}");
     }
-    let told = events.join().unwrap();
+    let told = events.rest();
     assert!(told.contains("shutdown"), "{told}");
-}
-
-/// Listens to events until the daemon hangs up.
-fn events(service: &Service) -> thread::JoinHandle<String> {
-    let mut client = service.client();
-    thread::spawn(move || {
-        let answer = client.ask("GET", "/v1/events", None);
-        answer.map(|answer| answer.body.to_string()).unwrap_or_default()
-    })
 }
 
 fn ends_although_trackers_hang() {
@@ -134,8 +129,7 @@ fn ends_although_trackers_hang() {
     let create = json!({ "path": payload, "trackers": [url], "seed": true });
     client.expect(200, "POST", "/v1/create", Some(&create));
     // It is asked, hears the question, and never answers it.
-    let (mut asked, _): (TcpStream, _) = tracker.accept().unwrap();
-    asked.set_read_timeout(Some(LIMIT)).unwrap();
-    assert!(asked.read(&mut [0; 64]).unwrap() > 0);
+    let mut asked = accept_within(LIMIT, &tracker);
+    assert!(within(LIMIT, asked.read(&mut [0; 64])).unwrap() > 0);
     service.end_well();
 }

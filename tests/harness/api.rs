@@ -111,6 +111,14 @@ impl Wakes {
         Self(reader)
     }
 
+    /// All that is told until the daemon hangs up.
+    pub fn rest(mut self) -> String {
+        let mut rest = String::new();
+        let told = within(REPLY_LIMIT, self.0.read_to_string(&mut rest));
+        told.unwrap_or_else(|error| panic!("{error} after the events {rest}"));
+        rest
+    }
+
     /// Waits for an event, or for `limit`: figures change without one.
     pub fn wait(&mut self, limit: Duration) {
         self.0.get_ref().set_read_timeout(Some(limit)).expect("a limit is set");

@@ -2,7 +2,11 @@
 //! tells nobody what was waited for.
 
 use std::io::{self, ErrorKind};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// What a read has come to, whose socket lets it take no longer than `limit`.
 ///
@@ -15,6 +19,16 @@ pub fn within<T>(limit: Duration, read: io::Result<T>) -> io::Result<T> {
         }
         _ => error,
     })
+}
+
+/// The connection that somebody makes to `listener` within `limit`; what is read of it has that limit, too.
+pub fn accept_within(limit: Duration, listener: &TcpListener) -> TcpStream {
+    let timeout = PollTimeout::try_from(limit).expect("a limit of a test is short");
+    let ready = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], timeout);
+    assert_eq!(ready, Ok(1), "nobody came within {limit:?}");
+    let (stream, _) = listener.accept().unwrap_or_else(|error| panic!("a connection: {error}"));
+    stream.set_read_timeout(Some(limit)).expect("a limit is set");
+    stream
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, io};
 
 use http_body_util::{BodyExt, Full};
@@ -19,12 +19,15 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::api::Wakes;
 use crate::btd::{END_LIMIT, binary};
 use crate::folders::{self, scratch};
 use crate::process::{Output, Running};
 
 /// Longest that the daemon may take to serve, and to answer, on a machine busy with tests.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long no event may come before figures are looked at again: they change without one.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What it says when it serves.
 const READY: &str = "serving; the control socket is";
 
@@ -143,6 +146,19 @@ impl Service {
         self.process.wait_for(&format!("{text:?} in the log"), LIMIT, |output| {
             output.stderr().contains(text).then_some(())
         });
+    }
+
+    /// Waits until `ready` finds what it looks for: it is asked after each event, and now and then.
+    pub fn wait<T>(&self, what: &str, mut ready: impl FnMut(&mut Client) -> Option<T>) -> T {
+        let (mut wakes, mut client) = (Wakes::listen(&self.socket), self.client());
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = ready(&mut client) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "no {what} within {LIMIT:?}: {}", self.describe());
+            wakes.wait(LOOK_INTERVAL);
+        }
     }
 
     /// Stops all its threads where they are.
