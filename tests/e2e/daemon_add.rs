@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -172,7 +173,7 @@ fn daemon_fetches_only_what_is_selected() {
     offer.assert_in(&home.data());
     daemon.told(&["select", &info_hash, "--rarest-first"]);
     assert_eq!(daemon.torrent(&info_hash)["sequential"], json!(false));
-    daemon.refuses(&["select", &info_hash, "9"], exit::REFUSED, &["9"]);
+    daemon.refuses(&["select", &info_hash, "9"], exit::REFUSED, &["there is no file 9"]);
     daemon.end_well();
     seeder.end_well();
 }
@@ -210,24 +211,32 @@ fn daemon_refuses_what_cannot_be_added() {
     let daemon = home.start();
     // A malformed magnet never leaves btctl: it is refused where there is no daemon, too.
     let nowhere = home.join("nowhere.sock");
-    for bad in ["magnet:?xt=urn:btih:zz", "magnet:?dn=x", "magnet:"] {
-        assert_code(&btctl::btctl(&nowhere, &["add", bad]), exit::USAGE, &["magnet"]);
+    for (bad, why) in [
+        ("magnet:?xt=urn:btih:zz", "an info-hash is 40 hex digits"),
+        ("magnet:?dn=x", "has no `xt=urn:btih:`"),
+        ("magnet:", "begins with `magnet:?`"),
+    ] {
+        assert_code(&btctl::btctl(&nowhere, &["add", bad]), exit::USAGE, &[bad, why]);
     }
-    assert_code(&btctl::btctl(&nowhere, &["list"]), exit::NO_DAEMON, &[text(&nowhere)]);
-    daemon.refuses(&["add", text(&home.join("none.torrent"))], exit::USAGE, &["none.torrent"]);
-    daemon.refuses(&["add", text(&offer.payload)], exit::REFUSED, &[]);
-    daemon.refuses(&["add", "--select", "7", text(&offer.file)], exit::REFUSED, &["7"]);
-    daemon.refuses(&["add", "--file-path", "0=../up", text(&offer.file)], exit::REFUSED, &["up"]);
+    let why = format!("no btd answers at {}", nowhere.display());
+    assert_code(&btctl::btctl(&nowhere, &["list"]), exit::NO_DAEMON, &[&why]);
+    let missing = home.join("none.torrent");
+    let why = format!("{}: No such file", missing.display());
+    daemon.refuses(&["add", text(&missing)], exit::USAGE, &[&why]);
+    daemon.refuses(&["add", text(&offer.payload)], exit::REFUSED, &["byte 0: no value begins with"]);
+    daemon.refuses(&["add", "--select", "7", text(&offer.file)], exit::REFUSED, &["there is no file 7"]);
+    let upwards = ["add", "--file-path", "0=../up", text(&offer.file)];
+    daemon.refuses(&upwards, exit::REFUSED, &["\"../up\" is no path of a file"]);
     assert_eq!(daemon.json(&["list"]), json!([]), "nothing of that has been added");
     let info_hash = daemon.add(&["--paused", text(&offer.file)]);
-    daemon.refuses(&["add", text(&offer.file)], exit::REFUSED, &["already", &info_hash]);
+    daemon.refuses(&["add", text(&offer.file)], exit::REFUSED, &["is here already", &info_hash]);
     // What is right is added, also beside what is wrong.
     let other = Offer::single_with("d-refuse-other", LENGTH, PIECES_OF_64_KIB);
     let into = home.join("other");
     daemon.refuses(
         &["add", "--paused", "--dir", text(&into), text(&offer.file), text(&other.file)],
         exit::REFUSED,
-        &["already"],
+        &["is here already"],
     );
     assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(2));
     daemon.end_well();
@@ -239,11 +248,11 @@ fn daemon_refuses_files_of_another_torrent() {
     let home = Home::new("d-twice-home", "");
     let daemon = home.start();
     daemon.add(&["--paused", text(&offer.file)]);
-    let words = ["payload.bin", &offer.torrent.hex(), "--seed-only"];
-    daemon.refuses(&["add", "--paused", text(&other.file)], exit::REFUSED, &words);
+    let holder = format!("are those of payload.bin ({})", offer.torrent.hex());
+    daemon.refuses(&["add", "--paused", text(&other.file)], exit::REFUSED, &[&holder, "--seed-only"]);
     daemon.add(&["--paused", "--dir", text(&home.join("else")), text(&other.file)]);
     // Nor may it come to lie there later.
-    daemon.refuses(&["move", &other.torrent.hex(), text(&home.data())], exit::REFUSED, &["payload.bin"]);
+    daemon.refuses(&["move", &other.torrent.hex(), text(&home.data())], exit::REFUSED, &[&holder]);
     daemon.end_well();
 }
 
@@ -253,17 +262,17 @@ fn daemon_names_paths_only_under_its_roots() {
     write_single(&home.join(""), "outside.bin", 1, 100);
     let daemon = home.start();
     let outside = home.join("outside");
-    let words = [text(&outside), "control_roots"];
-    daemon.refuses(&["add", "--dir", text(&outside), text(&offer.file)], exit::REFUSED, &words);
-    daemon.refuses(
-        &["create", text(&home.join("outside.bin")), "-o", "-"],
-        exit::REFUSED,
-        &["control_roots"],
-    );
-    daemon.refuses(&["backup", text(&outside)], exit::REFUSED, &["control_roots"]);
+    let lies_outside = |path: &Path| format!("{}: lies outside of what may be named", path.display());
+    let refused = |words: &[&str], path: &Path| {
+        daemon.refuses(words, exit::REFUSED, &[&lies_outside(path), "control_roots"]);
+    };
+    refused(&["add", "--dir", text(&outside), text(&offer.file)], &outside);
+    let file = home.join("outside.bin");
+    refused(&["create", text(&file), "-o", "-"], &file);
+    refused(&["backup", text(&outside)], &outside);
     let inside = home.join("more/deep");
     let info_hash = daemon.add(&["--paused", "--dir", text(&inside), text(&offer.file)]);
-    daemon.refuses(&["move", &info_hash, text(&outside)], exit::REFUSED, &["control_roots"]);
+    refused(&["move", &info_hash, text(&outside)], &outside);
     assert_eq!(daemon.torrent(&info_hash)["dir"], json!(text(&inside)));
     daemon.end_well();
 }

@@ -132,7 +132,7 @@ fn daemon_forgets_a_torrent_and_keeps_its_files() {
     assert_eq!(done["torrents"], json!([info_hash]));
     assert_eq!(daemon.json(&["list"]), json!([]));
     assert!(offer.payload.join("a.bin").is_file());
-    daemon.refuses(&["show", &info_hash], exit::NO_TORRENT, &[]);
+    daemon.refuses(&["show", &info_hash], exit::NO_TORRENT, &["no torrent has", &info_hash]);
     // It may come again.
     daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
     daemon.wait_state(&info_hash, "seeding");
@@ -184,7 +184,11 @@ fn daemon_moves_what_it_seeds() {
     // What is in the way stays.
     fs::create_dir_all(home.join("taken/payload")).unwrap();
     fs::write(home.join("taken/payload/a.bin"), "mine").unwrap();
-    daemon.refuses(&["move", &info_hash, text(&home.join("taken"))], exit::REFUSED, &["a.bin"]);
+    daemon.refuses(
+        &["move", &info_hash, text(&home.join("taken"))],
+        exit::REFUSED,
+        &["a.bin: is there already"],
+    );
     assert_eq!(fs::read(home.join("taken/payload/a.bin")).unwrap(), b"mine");
     daemon.wait_state(&info_hash, "seeding");
     Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
@@ -305,7 +309,9 @@ fn daemon_creates_torrents() {
     let got = tests::get::Getter::start(&offer.file, &into, &crate::offer::with_peers(&[seeder], &[]));
     got.finish();
     assert_same(&offer.payload, &into.join("payload"), EmptyFiles::Wanted);
-    daemon.refuses(&["create", text(&home.join("none")), "-o", "-"], exit::REFUSED, &["none"]);
+    let missing = home.join("none");
+    let why = format!("{}: No such file", missing.display());
+    daemon.refuses(&["create", text(&missing), "-o", "-"], exit::REFUSED, &[&why]);
     daemon.end_well();
 }
 
@@ -313,16 +319,17 @@ fn daemon_has_no_torrent_that_was_not_added() {
     let home = Home::new("d-none-home", "");
     let daemon = home.start();
     let id = "0123456789abcdef0123456789abcdef01234567";
+    let why = format!("no torrent has the info-hash or name `{id}`");
     for command in ["show", "files", "peers", "trackers", "pieces", "pause", "resume", "remove", "verify"] {
-        daemon.refuses(&[command, id], exit::NO_TORRENT, &[]);
+        daemon.refuses(&[command, id], exit::NO_TORRENT, &[&why]);
     }
     for command in ["reannounce", "export", "magnet", "wait", "label"] {
-        daemon.refuses(&[command, id], exit::NO_TORRENT, &[]);
+        daemon.refuses(&[command, id], exit::NO_TORRENT, &[&why]);
     }
-    daemon.refuses(&["move", id, text(&home.data())], exit::NO_TORRENT, &[]);
-    daemon.refuses(&["limit", id, "--up", "1M"], exit::NO_TORRENT, &[]);
-    daemon.refuses(&["select", id, "--all"], exit::NO_TORRENT, &[]);
-    daemon.refuses(&["nonsense"], exit::USAGE, &[]);
+    daemon.refuses(&["move", id, text(&home.data())], exit::NO_TORRENT, &[&why]);
+    daemon.refuses(&["limit", id, "--up", "1M"], exit::NO_TORRENT, &[&why]);
+    daemon.refuses(&["select", id, "--all"], exit::NO_TORRENT, &[&why]);
+    daemon.refuses(&["nonsense"], exit::USAGE, &["unrecognized subcommand 'nonsense'"]);
     assert_eq!(daemon.json(&["pause", "all"])["torrents"], json!([]));
     daemon.end_well();
 }

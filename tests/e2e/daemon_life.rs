@@ -224,40 +224,39 @@ fn daemon_ends_when_it_is_told_to() {
 fn daemon_is_alone_at_home() {
     let home = Home::new("d-alone-home", "");
     let daemon = home.start();
-    let id = daemon.id().to_string();
-    home.refused(&["state", &id]);
+    let process = format!("process {}", daemon.id());
+    home.refused(&[&format!("{}: in use by btd ({process})", home.join("state").display())]);
     home.configure("state_dir = '{home}/other'");
-    home.refused(&["btd.sock"]);
+    home.refused(&[&format!("{} is held by {process}", home.socket().display())]);
     assert_eq!(daemon.json(&["list"]), json!([]), "the first is unharmed");
     daemon.end_well();
     fs::write(home.join("file"), "").unwrap();
-    home.configure("state_dir = '{home}/file'");
-    home.refused(&["file"]);
-    home.configure("data_dir = '{home}/file'");
-    home.refused(&["file"]);
+    for key in ["state_dir", "data_dir"] {
+        home.configure(&format!("{key} = '{{home}}/file'"));
+        home.refused(&[&format!("{}: File exists", home.join("file").display())]);
+    }
 }
 
 fn daemon_puts_flags_above_its_file() {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (listen, metrics) = (free(), free());
     let offer = Offer::single("d-flags", LENGTH);
     let home = Home::new("d-flags-home", "[log]\nlevel = 'error'");
     let mut command = home.command();
     let flags = [
-        ("--listen", listen.to_string()),
+        // Not where the file has it listen.
+        ("--listen", "127.0.0.2:0".to_owned()),
         ("--data-dir", text(&home.join("flag-data")).to_owned()),
         ("--state-dir", text(&home.join("flag-state")).to_owned()),
         ("--watch-dir", text(&home.join("flag-watch")).to_owned()),
-        ("--metrics-listen", metrics.to_string()),
+        ("--metrics-listen", "127.0.0.1:0".to_owned()),
         ("--workers", "2".to_owned()),
     ];
     command.args(flags.iter().flat_map(|(flag, value)| [*flag, value])).arg("-vv");
     let daemon = home.start_with(command);
     daemon.wait_for_log("INFO");
-    assert_eq!(daemon.address(), listen);
+    assert_eq!(daemon.address().ip().to_string(), "127.0.0.2");
     assert_eq!(daemon.json(&["stats"])["workers"], json!(2));
     assert!(home.join("flag-state/state.sqlite").is_file() && home.join("flag-watch").is_dir());
-    assert_eq!(tests::api::ask_at(metrics, "/metrics").status, 200);
+    assert_eq!(tests::api::ask_at(daemon.metrics_address(), "/metrics").status, 200);
     let info_hash = daemon.add(&["--paused", text(&offer.file)]);
     assert_eq!(daemon.torrent(&info_hash)["dir"], json!(text(&home.join("flag-data"))));
     daemon.end_well();
@@ -272,15 +271,16 @@ fn daemon_puts_flags_above_its_file() {
 
 fn daemon_refuses_a_wrong_configuration() {
     let home = Home::new("d-wrong-home", "");
+    // What is wrong stands below the six lines that each configuration has.
     let wrong = [
-        ("nonsense = 1", "nonsense"),
-        ("[limits]\nupload_rate = 'fast'", "upload_rate"),
-        ("[tracker]\nnumwant = 5000", "numwant"),
-        ("control_group = 'no-such-group'", "no-such-group"),
-        ("[log]\nlevel = 'loud'", "level"),
+        ("nonsense = 1", "btd.toml:7:1: nonsense: unknown field"),
+        ("[limits]\nupload_rate = 'fast'", "btd.toml:8:15: limits.upload_rate: a rate is bytes a second"),
+        ("[tracker]\nnumwant = 5000", "btd.toml:8:11: tracker.numwant: from 0 to 1000"),
+        ("control_group = 'no-such-group'", "btd.toml:7:17: control_group: there is no group no-such-group"),
+        ("[log]\nlevel = 'loud'", "btd.toml:8:9: log.level: unknown variant `loud`"),
     ];
-    for (keys, word) in wrong {
+    for (keys, why) in wrong {
         home.configure(keys);
-        home.refused(&[word, "btd.toml:"]);
+        home.refused(&[why]);
     }
 }

@@ -87,7 +87,7 @@ fn daemon_lists_its_torrents() {
     assert!(["seeding", "paused", "2.9 MiB"].iter().all(|word| table.contains(word)), "{table}");
     assert!(!table.contains('\x1b'), "no colours but on a terminal");
     assert!(daemon.told(&["list", "--color", "always"]).contains('\x1b'));
-    daemon.refuses(&["list", "--sort", "nonsense"], exit::USAGE, &["nonsense"]);
+    daemon.refuses(&["list", "--sort", "nonsense"], exit::USAGE, &["nonsense", "sorted by one of"]);
     // What has changed since.
     let reply = daemon.get("/v1/torrents?limit=2");
     assert_eq!((&reply["total"], reply["torrents"].as_array().map(Vec::len)), (&json!(3), Some(2)));
@@ -255,7 +255,7 @@ fn daemon_is_waited_for() {
     let home = Home::new("d-wait-home", "");
     let daemon = home.start();
     let info_hash = daemon.add(&[&offer.magnet()]);
-    daemon.refuses(&["wait", &info_hash, "--timeout", "300ms"], exit::TIMED_OUT, &["timed out"]);
+    daemon.refuses(&["wait", &info_hash, "--timeout", "300ms"], exit::TIMED_OUT, &["timed out after 300ms"]);
     // One that is removed meanwhile. Whoever waits has a connection more than those that he has asked for events and
     // for rows with; one is ours.
     let clients = |count: usize| {
@@ -266,7 +266,7 @@ fn daemon_is_waited_for() {
     clients(4);
     daemon.told(&["remove", &info_hash]);
     let output = waiting.wait(WAIT_LIMIT);
-    btctl::assert_code(&output, exit::NO_TORRENT, &[]);
+    btctl::assert_code(&output, exit::NO_TORRENT, &[&format!("{info_hash} has been removed")]);
     // One whose daemon goes.
     let info_hash = daemon.add(&[&offer.magnet()]);
     let events = btctl::start(&home.socket(), &["events", "--json"]);
@@ -285,7 +285,7 @@ fn daemon_copies_its_state() {
     daemon.wait_state(&info_hash, "seeding");
     let copy = home.join("copy.sqlite");
     daemon.told(&["backup", text(&copy)]);
-    daemon.refuses(&["backup", text(&copy)], exit::REFUSED, &["copy.sqlite"]);
+    daemon.refuses(&["backup", text(&copy)], exit::REFUSED, &["copy.sqlite: entity already exists"]);
     daemon.told(&["remove", &info_hash]);
     daemon.end_well();
     // Another daemon goes on from there.
@@ -337,14 +337,14 @@ fn samples(text: &str) -> std::collections::BTreeMap<String, f64> {
 }
 
 fn daemon_shows_metrics() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let offer = Offer::single_with("d-metrics", LENGTH, PIECES_OF_64_KIB);
-    let home = Home::new("d-metrics-home", &format!("metrics_listen = '{port}'"));
+    let home = Home::new("d-metrics-home", "metrics_listen = '127.0.0.1:0'");
     let daemon = home.start();
+    let address = daemon.metrics_address();
     let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
     daemon.wait_state(&info_hash, "seeding");
     Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
-    let reply = api::ask_at(port, "/metrics");
+    let reply = api::ask_at(address, "/metrics");
     assert_eq!(reply.status, 200);
     assert!(reply.head.contains("text/plain") || reply.head.contains("openmetrics"), "{}", reply.head);
     let metrics = samples(&reply.text());
@@ -359,7 +359,7 @@ fn daemon_shows_metrics() {
     let names = |reply: api::Reply| samples(&reply.text()).into_keys().collect::<Vec<_>>();
     let on_socket = daemon.ask("GET", "/metrics", None);
     assert_eq!(names(on_socket), metrics.into_keys().collect::<Vec<_>>());
-    assert_eq!(api::ask_at(port, "/v1/torrents").status, 404, "nothing else is there for all");
+    assert_eq!(api::ask_at(address, "/v1/torrents").status, 404, "nothing else is there for all");
     daemon.end_well();
 }
 

@@ -144,6 +144,27 @@ impl Daemon<'_> {
         listen.expect("it listens").expect("an address")
     }
 
+    /// The address at which it is asked for metrics, over IPv4: where it listens, and not for peers.
+    pub fn metrics_address(&self) -> SocketAddr {
+        let table = format!("/proc/{}/net/tcp", self.id());
+        let table = fs::read_to_string(&table).unwrap_or_else(|error| panic!("{table}: {error}"));
+        let sockets = format!("/proc/{}/fd", self.id());
+        let sockets = fs::read_dir(&sockets).unwrap_or_else(|error| panic!("{sockets}: {error}"));
+        let sockets: Vec<PathBuf> =
+            sockets.flatten().filter_map(|it| fs::read_link(it.path()).ok()).collect();
+        let is_ours = |inode: &str| sockets.contains(&PathBuf::from(format!("socket:[{inode}]")));
+        let peers = self.address();
+        let listening = table.lines().filter_map(|line| {
+            // Number, local and remote address, state (10 is listening), five more, inode.
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let is_wanted = fields.get(3) == Some(&"0A") && is_ours(fields.get(9)?);
+            is_wanted.then(|| spelled_out(fields[1])).flatten().filter(|address| *address != peers)
+        });
+        let found: Vec<SocketAddr> = listening.collect();
+        assert_eq!(found.len(), 1, "one address for metrics was expected: {found:?}");
+        found[0]
+    }
+
     /// Asks for `path` of the control API.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
         api::ask(&self.home.socket(), method, path, body)
@@ -278,6 +299,13 @@ impl Daemon<'_> {
     pub fn kill(self) {
         drop(self.process);
     }
+}
+
+/// An address of /proc/net/tcp: hexadecimal, the four bytes as this machine has a number.
+fn spelled_out(address: &str) -> Option<SocketAddr> {
+    let (ip, port) = address.split_once(':')?;
+    let ip = u32::from_str_radix(ip, 16).ok()?.to_ne_bytes();
+    Some((ip, u16::from_str_radix(port, 16).ok()?).into())
 }
 
 /// `path` as an argument among others.
