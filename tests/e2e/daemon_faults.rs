@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
+use tests::btctl::btctl;
 use tests::btd::binary;
 use tests::download::Download;
 use tests::mount::{Disk, SmallDisk};
 use tests::needs::{Need, unprivileged_command};
 use tests::process::{Output, run};
-use tests::service::{Client, Home, Service, btctl};
+use tests::service::{Client, Home, Service};
 use tests::wire::Speaks;
 
 use crate::Case;
@@ -58,9 +59,7 @@ fn other_offer(name: &str) -> Offer {
 
 /// Runs `btctl` with `words`.
 pub(crate) fn control(home: &Home, words: &[&str]) -> Output {
-    let mut command = Command::new(btctl());
-    command.arg("--socket").arg(home.socket()).args(words);
-    run(command, LIMIT)
+    btctl(&home.socket(), words)
 }
 
 /// Runs `btctl`, which must succeed.
@@ -161,10 +160,19 @@ fn names_what_is_wrong_in_its_configuration() {
     let home = Home::new("config");
     // The lines of the test begin with the sixth.
     let table: &[(&str, &[&str])] = &[
-        ("frobnicate = 3", &["btd.toml:6:1", "frobnicate"]),
+        ("frobnicate = 3", &["btd.toml:6:1: frobnicate: unknown field"]),
         ("workers = 1\nworkers = 2", &["btd.toml:7:", "workers"]),
-        ("[limits]\nupload_rate = \"fast\"", &["btd.toml:7:", "upload_rate"]),
+        (
+            "control_group = 'no-such-group'",
+            &["btd.toml:6:17: control_group: there is no group no-such-group"],
+        ),
+        (
+            "[limits]\nupload_rate = \"fast\"",
+            &["btd.toml:7:15: limits.upload_rate: a rate is bytes a second"],
+        ),
         ("[limits]\nuploadrate = 1", &["btd.toml:7:", "uploadrate"]),
+        ("[tracker]\nnumwant = 5000", &["btd.toml:7:11: tracker.numwant: from 0 to 1000"]),
+        ("preallocate = 'half'", &["btd.toml:6:15: preallocate: unknown variant `half`"]),
         ("[tracker", &["btd.toml:6:"]),
     ];
     for (lines, words) in table {

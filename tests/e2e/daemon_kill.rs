@@ -381,9 +381,8 @@ fn workers(downloads: Vec<Subject>, seed: u64) -> Vec<Worker> {
 }
 
 fn run_btctl(home: &Home, words: &[&str]) {
-    let mut command = std::process::Command::new(tests::service::btctl());
-    command.arg("--socket").arg(home.socket()).args(words);
-    tests::process::run_well(command, ANSWER_LIMIT * 2);
+    let output = tests::btctl::btctl(&home.socket(), words);
+    assert_eq!(output.code(), Some(0), "{words:?}: {}", output.describe());
 }
 
 fn daemon_killed_under_load_loses_nothing() {

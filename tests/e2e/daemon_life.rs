@@ -28,9 +28,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_takes_a_socket_over", daemon_takes_a_socket_over)
         .needs(&[Need::Program("systemd-socket-activate")]),
     Case::new("daemon_ends_when_it_is_told_to", daemon_ends_when_it_is_told_to),
-    Case::new("daemon_is_alone_at_home", daemon_is_alone_at_home),
+    Case::new("daemon_refuses_folders_that_are_files", daemon_refuses_folders_that_are_files),
     Case::new("daemon_puts_flags_above_its_file", daemon_puts_flags_above_its_file),
-    Case::new("daemon_refuses_a_wrong_configuration", daemon_refuses_a_wrong_configuration),
 ];
 
 const LENGTH: u64 = 3_000_017;
@@ -221,15 +220,8 @@ fn daemon_ends_when_it_is_told_to() {
     home.start().end_well();
 }
 
-fn daemon_is_alone_at_home() {
-    let home = Home::new("d-alone-home", "");
-    let daemon = home.start();
-    let process = format!("process {}", daemon.id());
-    home.refused(&[&format!("{}: in use by btd ({process})", home.join("state").display())]);
-    home.configure("state_dir = '{home}/other'");
-    home.refused(&[&format!("{} is held by {process}", home.socket().display())]);
-    assert_eq!(daemon.json(&["list"]), json!([]), "the first is unharmed");
-    daemon.end_well();
+fn daemon_refuses_folders_that_are_files() {
+    let home = Home::new("d-file-home", "");
     fs::write(home.join("file"), "").unwrap();
     for key in ["state_dir", "data_dir"] {
         home.configure(&format!("{key} = '{{home}}/file'"));
@@ -267,20 +259,4 @@ fn daemon_puts_flags_above_its_file() {
     assert_eq!(told[0]["btd"]["pid"], json!(daemon.id()));
     let output = daemon.end_well();
     assert!(!output.stderr().contains("INFO"), "{}", output.describe());
-}
-
-fn daemon_refuses_a_wrong_configuration() {
-    let home = Home::new("d-wrong-home", "");
-    // What is wrong stands below the six lines that each configuration has.
-    let wrong = [
-        ("nonsense = 1", "btd.toml:7:1: nonsense: unknown field"),
-        ("[limits]\nupload_rate = 'fast'", "btd.toml:8:15: limits.upload_rate: a rate is bytes a second"),
-        ("[tracker]\nnumwant = 5000", "btd.toml:8:11: tracker.numwant: from 0 to 1000"),
-        ("control_group = 'no-such-group'", "btd.toml:7:17: control_group: there is no group no-such-group"),
-        ("[log]\nlevel = 'loud'", "btd.toml:8:9: log.level: unknown variant `loud`"),
-    ];
-    for (keys, why) in wrong {
-        home.configure(keys);
-        home.refused(&[why]);
-    }
 }

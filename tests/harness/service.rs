@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fs, io};
+use std::{fs, io};
 
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::api::Wakes;
 use crate::btd::{END_LIMIT, binary};
-use crate::folders::{self, scratch};
+use crate::folders::scratch;
 use crate::process::{Output, Running};
 
 /// Longest that the daemon may take to serve, and to answer, on a machine busy with tests.
@@ -30,13 +30,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What it says when it serves.
 const READY: &str = "serving; the control socket is";
-
-/// The control tool under test: `$BTCTL`, or the release build.
-pub fn btctl() -> PathBuf {
-    let path = env::var_os("BTCTL").map_or_else(|| folders::target().join("release/btctl"), PathBuf::from);
-    assert!(path.is_file(), "there is no {}: `tests/run` builds it, or set BTCTL", path.display());
-    path
-}
 
 /// Where a daemon has its things; they outlive it.
 #[derive(Debug)]
