@@ -32,7 +32,7 @@ fn daemon_goes_home_after_a_stop_on_the_way() {
     let daemon = home.start();
     let info_hash = daemon.add(&[text(&offer.file)]);
     // It is all there, and so on its way.
-    daemon.wait("copy that has begun", |_| fs::read_dir(home.data()).ok()?.next());
+    daemon.wait("copy that has begun", |_| fs::read_dir(home.data()).ok()?.flatten().next());
     daemon.signal(Signal::SIGTERM);
     let output = daemon.ended_well();
     assert!(!home.join("failed").exists(), "{}", output.describe());

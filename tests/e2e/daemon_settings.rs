@@ -53,7 +53,8 @@ fn daemon_adds_what_is_put_into_its_watch_folder() {
     let first = Offer::single("d-watch-1", LENGTH);
     let second = Offer::single_with("d-watch-2", LENGTH, PIECES_OF_64_KIB);
     let third = Offer::folder("d-watch-3", FILES, PIECES_OF_64_KIB);
-    let home = Home::new("d-watch-home", "watch_dir = '{home}/watch'");
+    // A folder that clients may not name.
+    let home = Home::new("d-watch-home", "control_roots = ['{home}/data']\nwatch_dir = '{home}/watch'");
     let watch = home.join("watch");
     fs::create_dir(&watch).unwrap();
     // What lies there already, what is moved in, what is written there.
