@@ -4,6 +4,7 @@
 use std::fs;
 
 use serde_json::json;
+use tests::btctl::exit;
 use tests::daemon::{Home, text};
 use tests::download::Download;
 use tests::wire::Speaks;
@@ -13,6 +14,7 @@ use crate::offer::Offer;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_watches_another_folder_when_told", watches_another_folder_when_told),
+    Case::new("daemon_lets_other_paths_be_named_when_told", lets_other_paths_be_named_when_told),
     Case::new("daemon_says_more_or_less_when_told", says_more_or_less_when_told),
     Case::new("daemon_pauses_at_another_ratio_when_told", pauses_at_another_ratio_when_told),
 ];
@@ -39,6 +41,18 @@ fn watches_another_folder_when_told() {
     assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(2));
     daemon.end_well();
     assert!(home.join("first/b.magnet").exists(), "nobody looks there any more");
+}
+
+fn lets_other_paths_be_named_when_told() {
+    let offer = Offer::single("d-reroot", LENGTH);
+    let home = Home::new("d-reroot-home", "control_roots = ['{home}/data']");
+    let daemon = home.start();
+    let words = ["add", "--dir", text(offer.home()), text(&offer.file)];
+    daemon.refuses(&words, exit::REFUSED, &["control_roots", text(&offer.file)]);
+    daemon.reload(&format!("control_roots = ['{{home}}/data', '{}']", text(offer.home())));
+    let info_hash = daemon.add(&words[1..]);
+    daemon.wait_state(&info_hash, "seeding");
+    daemon.end_well();
 }
 
 fn says_more_or_less_when_told() {

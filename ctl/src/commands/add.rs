@@ -2,9 +2,10 @@
 
 use data_encoding::BASE64;
 use hyper::Method;
-use protocol::control::{API_PREFIX, AddRequest, Torrent};
+use protocol::control::{API_PREFIX, AddRequest, ErrorReply, Torrent};
 
 use crate::args::{AddArgs, Source};
+use crate::client::ClientError;
 use crate::failure::Failure;
 use crate::torrent_file;
 
@@ -33,7 +34,19 @@ pub(super) async fn run(session: &mut Session<'_>, args: AddArgs) -> Result<(), 
 
 async fn add(session: &mut Session<'_>, source: &Source, args: &AddArgs) -> Result<Torrent, Failure> {
     let request = request(source, args)?;
-    Ok(session.client.call(Method::POST, &format!("{API_PREFIX}/torrents"), Some(&request)).await?)
+    let added = session.client.call(Method::POST, &format!("{API_PREFIX}/torrents"), Some(&request)).await;
+    Ok(added.map_err(|error| of_source(error, source))?)
+}
+
+/// A refusal that names the file: the daemon got its bytes alone.
+fn of_source(error: ClientError, source: &Source) -> ClientError {
+    match (error, source) {
+        (ClientError::Refused(reply), Source::File(path)) => {
+            let message = format!("{}: {}", path.display(), reply.message);
+            ClientError::Refused(ErrorReply { message, ..reply })
+        }
+        (error, _) => error,
+    }
 }
 
 /// What the daemon is asked for.

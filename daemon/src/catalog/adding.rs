@@ -191,7 +191,7 @@ async fn read(
             (Some(magnet), ..) => {
                 Source::Magnet(Box::new(magnet.parse().map_err(|error| bad(&format!("{error}")))?))
             }
-            (_, Some(text), ..) => parse("the torrent", decode(&text)?)?,
+            (_, Some(text), ..) => parse("not a torrent", decode(&text)?)?,
             (_, _, Some(path), _) => {
                 let bytes = torrent_file::read_bytes(&roots.admit(&path)?, MAX_METAINFO_LENGTH as u64);
                 parse(&path, bytes.map_err(|error| unusable(&error.to_string()))?)?

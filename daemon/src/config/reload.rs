@@ -23,7 +23,7 @@ pub(super) const KEYS: &[(&str, Taken)] = &[
     ("state_dir", AtStart),
     ("control_socket", AtStart),
     ("control_group", AtStart),
-    ("control_roots", AtStart),
+    ("control_roots", AtOnce),
     ("watch_dir", AtOnce),
     // Torrents that are added from now on.
     ("incomplete_dir", AtOnce),

@@ -79,6 +79,8 @@ pub struct RunConfig {
     pub log: LogConfig,
     /// The limit of open files that the rest was reckoned with.
     open_files: u64,
+    /// Whether it runs as a service.
+    is_service: bool,
 }
 
 /// A program to run, never through a shell.
@@ -169,11 +171,15 @@ impl RunConfig {
             swarm: swarm(&file.limits, &serve),
             placing: placing(&file)?,
             serve,
-            data_dir,
             state_dir,
             control_socket,
             control_gid: group(&file.control_group)?,
-            control_roots: file.control_roots.clone(),
+            control_roots: match &file.control_roots[..] {
+                [] => usual_roots(&data_dir, file.watch_dir.as_deref(), places.is_service),
+                roots => roots.to_vec(),
+            },
+            data_dir,
+            is_service: places.is_service,
             watch_dir: file.watch_dir.clone(),
             incomplete_dir: file.incomplete_dir.clone(),
             metrics_listen: file.metrics_listen,
@@ -196,7 +202,7 @@ impl RunConfig {
             data_dir: self.data_dir.clone(),
             state_dir: self.state_dir.clone(),
             control_socket: self.control_socket.clone(),
-            is_service: true,
+            is_service: self.is_service,
         };
         let config = Self::check(file, &places, self.open_files)?;
         Ok(Self { path: self.path.clone(), ..config })
@@ -243,14 +249,16 @@ fn put_above(file: &mut ConfigFile, args: &RunArgs) -> Result<(), RunConfigError
 
 /// Gives keys without a value the one that they have here.
 fn fill(file: &mut ConfigFile, places: &Places) {
-    let data_dir = file.data_dir.get_or_insert_with(|| places.data_dir.clone()).clone();
+    file.data_dir.get_or_insert_with(|| places.data_dir.clone());
     file.state_dir.get_or_insert_with(|| places.state_dir.clone());
     file.control_socket.get_or_insert_with(|| places.control_socket.clone());
-    if file.control_roots.is_empty() {
-        file.control_roots = match places.is_service {
-            true => [Some(data_dir), file.watch_dir.clone()].into_iter().flatten().collect(),
-            false => vec![PathBuf::from("/")],
-        };
+}
+
+/// Paths that clients may name, where the file does not say.
+fn usual_roots(data_dir: &Path, watch_dir: Option<&Path>, is_service: bool) -> Vec<PathBuf> {
+    match is_service {
+        true => [Some(data_dir), watch_dir].into_iter().flatten().map(Path::to_owned).collect(),
+        false => vec![PathBuf::from("/")],
     }
 }
 

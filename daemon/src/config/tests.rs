@@ -256,6 +256,14 @@ fn who_runs_it_for_himself_may_name_any_path() {
 }
 
 #[test]
+fn the_usual_roots_follow_the_watch_directory() {
+    let old = load("watch_dir = \"/w\"").unwrap();
+    let reload = old.reload(&load("watch_dir = \"/x\"").unwrap()).unwrap();
+    assert_eq!((&reload.changed[..], &reload.needs_restart[..]), (&["watch_dir"][..], &[][..]));
+    assert_eq!(reload.config.control_roots, [Path::new("/var/lib/btd/data"), Path::new("/x")]);
+}
+
+#[test]
 fn every_key_is_reloaded_or_named() {
     let old = load("").unwrap();
     for (key, value, expected, look) in KEYS_AND_LOOKS {

@@ -78,7 +78,7 @@ impl Daemon {
     ) -> Result<Self, Failure> {
         let lock = FolderLock::take(&config.state_dir)?;
         std::fs::create_dir_all(&config.data_dir)
-            .map_err(|error| format!("{}: {error}", config.data_dir.display()))?;
+            .map_err(|error| format!("data_dir {}: {error}", config.data_dir.display()))?;
         let path = config.state_dir.join(STATE_FILE);
         let (state, recorder) = (State::open(&path)?, Recorder::start(State::open(&path)?)?);
         let (server, notices) = Server::start(&config.serve.usable()?)?;

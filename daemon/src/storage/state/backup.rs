@@ -16,7 +16,9 @@ impl State {
     pub fn backup(&mut self, path: &Path) -> Result<(), StateError> {
         let unreachable = |source| StateError::Unreachable { path: path.into(), source };
         if path.symlink_metadata().is_ok() {
-            return Err(unreachable(io::ErrorKind::AlreadyExists.into()));
+            let exists =
+                io::Error::new(io::ErrorKind::AlreadyExists, "is there already, and is not written over");
+            return Err(unreachable(exists));
         }
         let folder = folder(path);
         // Made with mode 0600, and without a name that anybody would take for a backup until it is whole.
