@@ -151,6 +151,8 @@ pub(super) struct Loaded {
     /// What trackers had been told of that when this swarm began.
     pub(super) told_before: (u64, u64),
     pub(super) pulse: Pulse,
+    /// When payload came last, or the swarm began.
+    pub(super) received_at: Instant,
     /// Since when no peer was connected.
     pub(super) idle_since: Option<Instant>,
 }

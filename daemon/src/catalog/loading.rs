@@ -302,6 +302,7 @@ impl Loaded {
             written: moved_before,
             told_before: (0, 0),
             pulse: Pulse { at: Instant::now(), uploaded, downloaded },
+            received_at: Instant::now(),
             idle_since: None,
         }
     }

@@ -1,4 +1,5 @@
-//! Which downloads may run: so many at a time, the others in the order in which they came.
+//! Which downloads may run: so many at a time, the others in the order in which they came. Those that run and get nothing
+//! hold up nobody.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,8 @@ pub(super) struct Queue {
     /// Most that run; `None` for all.
     max_active: Option<usize>,
     active: BTreeSet<TorrentId>,
+    /// Those that run, and for which nothing has come for long: they take no place.
+    stalled: BTreeSet<TorrentId>,
     waiting: BTreeSet<TorrentId>,
 }
 
@@ -20,7 +23,7 @@ impl Queue {
 
     /// Whether `id` may run: it has a place, or gets one, or waits from now on.
     pub(super) fn enter(&mut self, id: TorrentId) -> bool {
-        if self.active.contains(&id) {
+        if self.active.contains(&id) || self.stalled.contains(&id) {
             return true;
         }
         // Who came first goes first.
@@ -36,8 +39,22 @@ impl Queue {
 
     /// Gives up the place of `id`, or its turn. Those that may begin now are to [`enter`](Self::enter) again.
     pub(super) fn leave(&mut self, id: TorrentId) -> Vec<TorrentId> {
+        self.stalled.remove(&id);
         let had_turn = self.waiting.remove(&id) | self.active.remove(&id);
         if had_turn { self.next() } else { Vec::new() }
+    }
+
+    /// Whether something comes for `id`, which runs. Those that may begin now are to [`enter`](Self::enter). One for which
+    /// something comes again goes on, and takes a place also where there is none.
+    pub(super) fn set_stalled(&mut self, id: TorrentId, is_stalled: bool) -> Vec<TorrentId> {
+        if is_stalled && self.active.remove(&id) {
+            self.stalled.insert(id);
+            return self.next();
+        }
+        if !is_stalled && self.stalled.remove(&id) {
+            self.active.insert(id);
+        }
+        Vec::new()
     }
 
     /// Lets so many run. Those that may begin now are to [`enter`](Self::enter); none that runs is stopped.
@@ -84,6 +101,21 @@ mod tests {
         assert!(queue.enter(A) && !queue.enter(B) && !queue.enter(C));
         queue.leave(A);
         assert_eq!(queue.leave(B), [C], "who has its turn and goes gives it to the next");
+    }
+
+    #[test]
+    fn one_that_gets_nothing_holds_up_nobody() {
+        let mut queue = Queue::new(Some(1));
+        assert!(queue.enter(A) && !queue.enter(B) && !queue.enter(C));
+        assert_eq!(queue.set_stalled(A, false), []);
+        assert_eq!(queue.set_stalled(A, true), [B]);
+        assert!(queue.enter(B) && queue.enter(A), "it runs still");
+        assert_eq!(queue.set_stalled(A, false), []);
+        assert_eq!(queue.leave(B), [], "it has its place again");
+        assert_eq!(queue.set_stalled(A, true), [C]);
+        assert_eq!(queue.leave(A), [], "it had none to give");
+        assert!(queue.enter(C));
+        assert_eq!(queue.set_stalled(A, true), [], "it does not run");
     }
 
     #[test]

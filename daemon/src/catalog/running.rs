@@ -22,6 +22,8 @@ use super::loading::missing;
 
 /// How long a torrent without a peer stays loaded: long enough for one that comes back.
 const IDLE_TIME: Duration = Duration::from_secs(60);
+/// How long nothing comes for a download before another one may run beside it.
+const STALLED_TIME: Duration = Duration::from_secs(10 * 60);
 /// How often what was written is brought to the disk: what a machine that loses power may have to hash again.
 const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -84,6 +86,8 @@ impl Actor {
         let is_complete = loaded.is_fetching && left == 0 && loaded.torrent.is_some();
         let is_disk_full = loaded.standing.borrow().is_disk_full;
         let is_idle = loaded.is_idle(now);
+        let is_stalled = now.saturating_duration_since(loaded.received_at) >= STALLED_TIME;
+        self.turns.extend(self.queue.set_stalled(id, is_stalled));
         self.show_figures(id, live, moved, left);
         self.show_full_disk(id, is_disk_full);
         if let Some(note) = note {
@@ -354,6 +358,9 @@ impl Loaded {
             peers: u32::try_from(standing.peers).unwrap_or(u32::MAX),
             seeds: u32::try_from(standing.seeds).unwrap_or(u32::MAX),
         };
+        if downloaded != self.pulse.downloaded {
+            self.received_at = now;
+        }
         self.pulse = Pulse { at: now, uploaded, downloaded };
         live
     }
