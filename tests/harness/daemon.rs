@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::api::{self, Reply, Wakes};
+use crate::api::{Broken, Client, Reply, Wakes};
 use crate::btctl::{self, assert_code, exit};
 use crate::btd::{END_LIMIT, binary};
 use crate::folders;
@@ -138,6 +138,11 @@ impl Daemon<'_> {
         self.process.id()
     }
 
+    /// What it has said up to now, for a failure.
+    pub fn describe(&self) -> String {
+        self.process.describe()
+    }
+
     /// The address at which peers reach it.
     pub fn address(&self) -> SocketAddr {
         let listen = self.get("/v1/stats")["listen"][0].as_str().map(str::parse);
@@ -165,16 +170,21 @@ impl Daemon<'_> {
         found[0]
     }
 
+    /// A connection to the control API.
+    pub fn client(&self) -> Client {
+        let client = Client::connect(&self.home.socket());
+        client.unwrap_or_else(|error| panic!("no connection: {error}: {}", self.describe()))
+    }
+
     /// Asks for `path` of the control API.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
-        api::ask(&self.home.socket(), method, path, body)
+        let reply = self.client().ask(method, path, body);
+        reply.unwrap_or_else(|Broken| panic!("no reply to {method} {path}: {}", self.describe()))
     }
 
     /// What the control API has at `path`.
     pub fn get(&self, path: &str) -> Value {
-        let reply = self.ask("GET", path, None);
-        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
-        reply.json()
+        self.client().expect(200, "GET", path, None)
     }
 
     /// What is known of the torrent `id`.
@@ -223,7 +233,7 @@ impl Daemon<'_> {
             }
             if Instant::now() > deadline {
                 let list = self.ask("GET", "/v1/torrents", None).text();
-                panic!("no {what} within {WAIT_LIMIT:?}: {list}\n{}", self.process.describe());
+                panic!("no {what} within {WAIT_LIMIT:?}: {list}\n{}", self.describe());
             }
             wakes.wait(LOOK_INTERVAL);
         }
@@ -263,7 +273,7 @@ impl Daemon<'_> {
     /// Has the service manager's line that begins with `start` come.
     pub fn wait_for_notice(&self, start: &str) -> String {
         let line = self.notify.wait(start, WAIT_LIMIT, || self.process.is_over());
-        line.unwrap_or_else(|| panic!("{start} was not said: {}", self.process.describe()))
+        line.unwrap_or_else(|| panic!("{start} was not said: {}", self.describe()))
     }
 
     /// Sends a signal.
