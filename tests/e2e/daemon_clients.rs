@@ -7,15 +7,16 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use data_encoding::BASE64;
-use serde_json::{Value as Json, json};
+use serde_json::json;
+use tests::api::Client;
+use tests::btctl::exit;
+use tests::daemon::{ALL_CORES, Daemon, Home, WAIT_LIMIT, text};
 use tests::http::Server;
-use tests::service::{Client, Home};
 
 use crate::Case;
-use crate::daemon_faults::{control, unknown_torrent};
+use crate::daemon_faults::unknown_torrent;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_takes_ten_thousand_adds_at_once", takes_ten_thousand_adds_at_once),
@@ -32,12 +33,10 @@ const CONNECTIONS: u64 = 400;
 const TOO_LONG: usize = 100_000_000;
 /// Bytes that the daemon may keep of what was too long.
 const KEPT: u64 = 32 << 20;
-/// Longest that a silent client may stay, on a machine busy with tests.
-const LIMIT: Duration = Duration::from_secs(60);
 
 fn takes_ten_thousand_adds_at_once() {
-    let home = Home::new("adds");
-    let service = home.start();
+    let home = Home::new("adds", ALL_CORES);
+    let daemon = home.start();
     let (socket, next) = (home.socket(), AtomicU64::new(1));
     let answered = thread::scope(|scope| {
         let add = || {
@@ -54,62 +53,59 @@ fn takes_ten_thousand_adds_at_once() {
         };
         let clients: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(add)).collect();
         // Somebody else asks for something meanwhile.
-        let mut other = service.client();
+        let mut other = daemon.client();
         while next.load(Ordering::Relaxed) <= ADDS {
             other.expect(200, "GET", "/v1/torrents?limit=1", None);
         }
         clients.into_iter().map(|client| client.join().expect("every add is answered")).sum::<u64>()
     });
     assert_eq!(answered, ADDS);
-    let mut client = service.client();
-    assert_eq!(client.list().len() as u64, ADDS);
-    service.end_well();
-    let service = home.start();
-    assert_eq!(service.client().list().len() as u64, ADDS);
-    let listed = control(&home, &["list", "--json"]);
-    let rows: Json = serde_json::from_str(&listed.stdout()).expect("a list is JSON");
-    assert_eq!(rows.as_array().map(|rows| rows.len() as u64), Some(ADDS));
-    service.end_well();
+    assert_eq!(daemon.client().list().len() as u64, ADDS);
+    daemon.end_well();
+    let daemon = home.start();
+    assert_eq!(daemon.client().list().len() as u64, ADDS);
+    assert_eq!(daemon.json(&["list"]).as_array().map(|rows| rows.len() as u64), Some(ADDS));
+    daemon.end_well();
 }
 
 /// Bytes of memory that are the daemon's own.
-fn memory(client: &mut Client) -> u64 {
-    client.expect(200, "GET", "/v1/stats", None)["memory"]["anonymous"].as_u64().unwrap()
+fn memory(daemon: &Daemon<'_>) -> u64 {
+    daemon.get("/v1/stats")["memory"]["anonymous"].as_u64().unwrap()
 }
 
 fn refuses_a_torrent_of_100_mb() {
-    let home = Home::new("long");
-    let service = home.start();
-    let mut client = service.client();
+    let home = Home::new("long", "");
+    let daemon = home.start();
+    let mut client = daemon.client();
     client.expect(201, "POST", "/v1/torrents", Some(&unknown_torrent(1)));
-    let before = memory(&mut client);
+    let before = memory(&daemon);
     // In the request itself.
     let metainfo = BASE64.encode(&vec![b'x'; TOO_LONG]);
     let refusal = client.expect(413, "POST", "/v1/torrents", Some(&json!({ "metainfo": metainfo })));
     assert!(refusal["message"].as_str().unwrap().contains("longer than"), "{refusal}");
     // As a file, which is as sparse as it is long.
-    let path = home.path().join("long.torrent");
+    let path = home.join("long.torrent");
     File::create(&path).unwrap().set_len(TOO_LONG as u64).unwrap();
     let refusal = client.expect(422, "POST", "/v1/torrents", Some(&json!({ "path": path })));
     let message = refusal["message"].as_str().unwrap();
     assert!(message.contains("long.torrent") && message.contains("too many"), "{message}");
-    assert_ne!(control(&home, &["add", path.to_str().unwrap()]).code(), Some(0));
+    daemon.refuses(&["add", text(&path)], exit::USAGE, &["long.torrent: more than"]);
     // From the web.
     let server = Server::start(|_, _| vec![b'x'; TOO_LONG]);
     let url = server.url("/long.torrent");
     let refusal = client.expect(422, "POST", "/v1/torrents", Some(&json!({ "url": url })));
     assert!(refusal["message"].as_str().unwrap().contains(&url), "{refusal}");
-    service.wait(&format!("memory of {before} bytes as it was"), |client| {
-        (memory(client) < before + KEPT).then_some(())
+    daemon.wait(&format!("memory of {before} bytes as it was"), |daemon| {
+        (memory(daemon) < before + KEPT).then_some(())
     });
     assert_eq!(client.list().len(), 1);
-    service.end_well();
+    daemon.end_well();
 }
 
 /// A client that sends `text` and no more.
 fn send(socket: &Path, text: &[u8]) -> UnixStream {
     let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.set_read_timeout(Some(WAIT_LIMIT)).unwrap();
     stream.write_all(text).unwrap();
     stream
 }
@@ -126,8 +122,8 @@ fn receive(mut stream: UnixStream) -> String {
 }
 
 fn drops_clients_that_say_nothing() {
-    let home = Home::new("silent");
-    let service = home.start();
+    let home = Home::new("silent", "");
+    let daemon = home.start();
     let silent = [
         "",
         "GET /v1/torr",
@@ -136,7 +132,7 @@ fn drops_clients_that_say_nothing() {
         "POST /v1/torrents HTTP/1.1\r\nHost: btd\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{",
     ];
     let streams: Vec<UnixStream> = silent.iter().map(|text| send(&home.socket(), text.as_bytes())).collect();
-    let mut client = service.client();
+    let mut client = daemon.client();
     for number in 1..=100 {
         client.expect(201, "POST", "/v1/torrents", Some(&unknown_torrent(number)));
     }
@@ -146,21 +142,20 @@ fn drops_clients_that_say_nothing() {
     }
     // One that goes away in the middle leaves nothing behind.
     drop(send(&home.socket(), silent[3].as_bytes()));
-    assert_eq!(service.client().list().len(), 100);
-    service.end_well();
+    assert_eq!(daemon.client().list().len(), 100);
+    daemon.end_well();
 }
 
 fn answers_nonsense_with_a_refusal() {
-    let home = Home::new("nonsense");
-    let service = home.start();
+    let home = Home::new("nonsense", "");
+    let daemon = home.start();
     for garbage in
         [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\x13BitTorrent protocol\0\0\0\0\r\n\r\n"]
     {
         let answer = receive(send(&home.socket(), garbage));
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     }
-    let mut client = service.client();
-    let many = "9".repeat(30);
+    let mut client = daemon.client();
     let bodies = [
         "",
         "null",
@@ -181,10 +176,12 @@ fn answers_nonsense_with_a_refusal() {
         "{\"path\":\"/\"}",
     ];
     for body in bodies {
-        let answer = client.send("POST", "/v1/torrents", body.to_owned()).expect("the daemon lives");
-        assert!([400, 403, 422].contains(&answer.status), "{body}: {answer:?}");
-        assert!(answer.body["message"].as_str().is_some_and(|it| !it.is_empty()), "{body}: {answer:?}");
+        let answer = client.send("POST", "/v1/torrents", body).expect("the daemon lives");
+        let told = answer.text();
+        assert!([400, 403, 422].contains(&answer.status), "{body}: {} {told}", answer.status);
+        assert!(answer.json()["message"].as_str().is_some_and(|it| !it.is_empty()), "{body}: {told}");
     }
+    let many = format!("/v1/torrents?limit={}", "9".repeat(30));
     let paths = [
         ("GET", "/", 404),
         ("GET", "/v2/torrents", 404),
@@ -197,13 +194,12 @@ fn answers_nonsense_with_a_refusal() {
         ("DELETE", "/v1/torrents/nobody?with_data=7", 400),
         ("GET", "/v1/torrents/%00", 404),
         ("POST", "/v1/torrents/nobody/pause", 404),
+        ("GET", &many, 400),
     ];
     for (method, path, status) in paths {
-        let answer = client.send(method, path, String::new()).expect("the daemon lives");
-        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        let answer = client.ask(method, path, None).expect("the daemon lives");
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
     }
-    let answer = client.send("GET", &format!("/v1/torrents?limit={many}"), String::new()).unwrap();
-    assert_eq!(answer.status, 400, "{answer:?}");
     assert_eq!(client.list().len(), 0);
-    service.end_well();
+    daemon.end_well();
 }

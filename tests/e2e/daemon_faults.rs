@@ -2,23 +2,22 @@
 //! that is gone or another. Each is a clear error, and the rest goes on.
 
 use std::fs::{self, OpenOptions};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
-use tests::btctl::btctl;
+use tests::api::Client;
+use tests::btctl::assert_code;
 use tests::btd::binary;
-use tests::download::Download;
+use tests::daemon::{ALL_CORES, Daemon, Home, WAIT_LIMIT, text};
 use tests::mount::{Disk, SmallDisk};
 use tests::needs::{Need, unprivileged_command};
-use tests::process::{Output, run};
-use tests::service::{Client, Home, Service};
-use tests::wire::Speaks;
+use tests::process::run;
+use tests::wire::{Peer, Speaks, handshake};
 
 use crate::Case;
+use crate::daemon_seed::download;
 use crate::offer::Offer;
 
 pub(crate) const CASES: &[Case] = &[
@@ -45,8 +44,6 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Bytes of payloads: 33 pieces of 64 KiB.
 const LENGTH: u64 = 2 * 1024 * 1024 + 12_345;
-/// Longest that something may take to be noticed.
-const LIMIT: Duration = Duration::from_secs(60);
 
 fn offer(name: &str) -> Offer {
     Offer::single_with(name, LENGTH, &["--piece-length", "64KiB"])
@@ -57,186 +54,140 @@ fn other_offer(name: &str) -> Offer {
     Offer::single_with(name, LENGTH + 1, &["--piece-length", "64KiB"])
 }
 
-/// Runs `btctl` with `words`.
-pub(crate) fn control(home: &Home, words: &[&str]) -> Output {
-    btctl(&home.socket(), words)
-}
-
-/// Runs `btctl`, which must succeed.
-pub(crate) fn control_well(home: &Home, words: &[&str]) -> Output {
-    let output = control(home, words);
-    assert_eq!(output.code(), Some(0), "{words:?}: {}", output.describe());
-    output
-}
-
-/// Where peers reach the daemon.
-fn address(client: &mut Client) -> SocketAddr {
-    let stats = client.expect(200, "GET", "/v1/stats", None);
-    stats["listen"][0].as_str().unwrap().parse().unwrap()
-}
-
-fn path_of(offer: &Offer) -> String {
-    format!("/v1/torrents/{}", offer.torrent.hex())
-}
-
 /// Has the daemon seed the payload where it lies.
-fn add_seed(home: &Home, client: &mut Client, offer: &Offer) {
-    let body = json!({ "path": offer.file, "dir": offer.home(), "seed_only": true });
-    client.expect(201, "POST", "/v1/torrents", Some(&body));
-    control_well(home, &["wait", &offer.torrent.hex(), "--timeout", "1m"]);
+fn add_seed(daemon: &Daemon<'_>, offer: &Offer) {
+    let id = daemon.add(&["--seed-only", "--dir", text(offer.home()), text(&offer.file)]);
+    daemon.told(&["wait", &id, "--timeout", "1m"]);
 }
 
-/// Waits until the torrent is in `state`.
-fn wait_for_state(service: &Service, offer: &Offer, state: &str) -> Json {
-    wait_until(service, offer, state, |torrent| torrent["state"] == state)
-}
-
-/// Waits until the torrent is as it should be.
-fn wait_until(service: &Service, offer: &Offer, what: &str, is_so: impl Fn(&Json) -> bool) -> Json {
-    service.wait(what, |client| {
-        let torrent = client.expect(200, "GET", &path_of(offer), None);
-        is_so(&torrent).then_some(torrent)
-    })
-}
-
-/// Checks that the daemon serves all of the payload.
-fn assert_served(client: &mut Client, offer: &Offer) {
-    let address = address(client);
-    Download::start(address, &offer.torrent, Speaks::Fast).whole();
-}
-
-fn assert_refused(output: &Output, words: &[&str]) {
-    assert_eq!(output.code(), Some(1), "{}", output.describe());
-    let said = output.stderr();
-    assert!(!said.contains("panicked"), "{}", output.describe());
-    for word in words {
-        assert!(said.contains(word), "it should say {word:?}: {}", output.describe());
-    }
+/// Has the daemon go on with a torrent that is whole again, and checks that it serves all of it.
+fn resume(daemon: &Daemon<'_>, offer: &Offer) {
+    daemon.told(&["resume", &offer.torrent.hex()]);
+    daemon.told(&["wait", &offer.torrent.hex(), "--timeout", "1m"]);
+    download(daemon, offer);
 }
 
 fn second_on_a_state_directory_is_refused() {
-    let (home, mut other) = (Home::new("2s"), Home::new("2s"));
-    let service = home.start();
-    other.state_dir.clone_from(&home.state_dir);
-    let holder = format!("in use by btd (process {})", service.id());
-    assert_refused(&other.start_in_vain(""), &[other.state_dir.to_str().unwrap(), &holder]);
+    let home = Home::new("2s", "");
+    let daemon = home.start();
+    let state = home.join("state");
+    let other = Home::new("2s-other", &format!("state_dir = '{}'", text(&state)));
+    other.refused(&[text(&state), &format!("in use by btd (process {})", daemon.id())]);
     assert!(!other.socket().exists());
-    service.client().list();
-    service.end_well();
+    daemon.client().list();
+    daemon.end_well();
     // It is free now.
     other.start().end_well();
 }
 
 fn second_on_a_socket_is_refused() {
-    let home = Home::new("2d");
-    let service = home.start();
-    let mut other = Home::new("2d");
-    other.socket = home.socket();
-    let holder = format!("held by process {}", service.id());
-    assert_refused(&other.start_in_vain(""), &[home.socket().to_str().unwrap(), &holder]);
-    service.client().list();
+    let home = Home::new("2d", "");
+    let daemon = home.start();
+    let socket = home.socket();
+    let other = Home::new("2d-other", &format!("control_socket = '{}'", text(&socket)));
+    other.refused(&[text(&socket), &format!("held by process {}", daemon.id())]);
+    daemon.client().list();
     // What a killed one has left is taken over.
-    service.end(Signal::SIGKILL);
-    assert!(home.socket().exists());
+    daemon.kill();
+    assert!(socket.exists());
     other.start().end_well();
-    assert!(!home.socket().exists());
+    assert!(!socket.exists());
 }
 
 fn refuses_the_state_of_a_later_version() {
-    let home = Home::new("later");
+    let home = Home::new("later", "");
     home.start().end_well();
     let later = rusqlite::Connection::open(home.state_file()).unwrap();
     later.pragma_update(None, "user_version", 99).unwrap();
     drop(later);
     let before = fs::read(home.state_file()).unwrap();
-    assert_refused(&home.start_in_vain(""), &["state.sqlite: written by a later btd (schema 99"]);
+    home.refused(&["state.sqlite: written by a later btd (schema 99"]);
     assert!(fs::read(home.state_file()).unwrap() == before, "it was changed");
-    fs::write(home.state_file(), "no database at all, but much longer than a head of one is ".repeat(9))
-        .unwrap();
-    assert_refused(&home.start_in_vain(""), &["state.sqlite: not a database"]);
+    let text = "no database at all, but much longer than a head of one is ".repeat(9);
+    fs::write(home.state_file(), text).unwrap();
+    home.refused(&["state.sqlite: not a database"]);
 }
 
 fn names_what_is_wrong_in_its_configuration() {
-    let home = Home::new("config");
-    // The lines of the test begin with the sixth.
+    let home = Home::new("config", "");
+    // The keys of the test begin in the seventh line; in the sixth, where `workers` is one of them.
     let table: &[(&str, &[&str])] = &[
-        ("frobnicate = 3", &["btd.toml:6:1: frobnicate: unknown field"]),
+        ("frobnicate = 3", &["btd.toml:7:1: frobnicate: unknown field"]),
         ("workers = 1\nworkers = 2", &["btd.toml:7:", "workers"]),
         (
             "control_group = 'no-such-group'",
-            &["btd.toml:6:17: control_group: there is no group no-such-group"],
+            &["btd.toml:7:17: control_group: there is no group no-such-group"],
         ),
         (
             "[limits]\nupload_rate = \"fast\"",
-            &["btd.toml:7:15: limits.upload_rate: a rate is bytes a second"],
+            &["btd.toml:8:15: limits.upload_rate: a rate is bytes a second"],
         ),
-        ("[limits]\nuploadrate = 1", &["btd.toml:7:", "uploadrate"]),
-        ("[tracker]\nnumwant = 5000", &["btd.toml:7:11: tracker.numwant: from 0 to 1000"]),
-        ("preallocate = 'half'", &["btd.toml:6:15: preallocate: unknown variant `half`"]),
-        ("[tracker", &["btd.toml:6:"]),
+        ("[limits]\nuploadrate = 1", &["btd.toml:8:", "uploadrate"]),
+        ("[tracker]\nnumwant = 5000", &["btd.toml:8:11: tracker.numwant: from 0 to 1000"]),
+        ("preallocate = 'half'", &["btd.toml:7:15: preallocate: unknown variant `half`"]),
+        ("[tracker", &["btd.toml:7:"]),
     ];
-    for (lines, words) in table {
-        assert_refused(&home.start_in_vain(lines), words);
+    for (keys, words) in table {
+        home.configure(keys);
+        home.refused(words);
         let mut check = Command::new(binary());
         check.arg("check-config").arg("--config").arg(home.config());
-        assert_refused(&run(check, LIMIT), words);
+        assert_code(&run(check, WAIT_LIMIT), 1, words);
     }
     fs::remove_file(home.config()).unwrap();
-    let mut missing = Command::new(binary());
-    missing.arg("run").arg("--config").arg(home.config());
-    assert_refused(&run(missing, LIMIT), &["btd.toml", "No such file"]);
+    home.refused(&["btd.toml", "No such file"]);
 }
 
 fn says_that_it_may_not_read_or_write() {
-    use std::os::unix::fs::PermissionsExt;
-    let home = Home::new("perms");
+    let home = Home::new("perms", "");
+    let (config, state) = (home.config(), home.join("state"));
     let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    let start = || run(home.command(unprivileged_command(binary()), ""), LIMIT);
-    let mut unreadable = home.command(unprivileged_command(binary()), "");
-    chmod(&home.config(), 0);
-    assert_refused(
-        &run(std::mem::replace(&mut unreadable, Command::new("true")), LIMIT),
-        &["btd.toml", "denied"],
-    );
-    chmod(&home.config(), 0o600);
+    let refused = |words: &[&str]| {
+        let mut command = unprivileged_command(binary());
+        command.args(["run", "--config", text(&config)]);
+        assert_code(&run(command, WAIT_LIMIT), 1, words);
+    };
+    chmod(&config, 0);
+    refused(&["btd.toml", "denied"]);
+    chmod(&config, 0o600);
     home.start().end_well();
     // Nothing can be made in it.
-    chmod(&home.state_dir, 0o500);
+    chmod(&state, 0o500);
     for file in ["state.sqlite", "btd.lock"] {
-        chmod(&home.state_dir.join(file), 0o400);
+        chmod(&state.join(file), 0o400);
     }
-    assert_refused(&start(), &[home.state_dir.to_str().unwrap(), "denied"]);
-    chmod(&home.state_dir.join("btd.lock"), 0o600);
-    assert_refused(&start(), &["state.sqlite"]);
-    chmod(&home.state_dir, 0);
-    assert_refused(&start(), &[home.state_dir.to_str().unwrap(), "denied"]);
-    chmod(&home.state_dir, 0o700);
+    refused(&[text(&state), "denied"]);
+    chmod(&state.join("btd.lock"), 0o600);
+    refused(&["state.sqlite"]);
+    chmod(&state, 0);
+    refused(&[text(&state), "denied"]);
+    chmod(&state, 0o700);
 }
 
 fn with_a_full_disk_goes_on_after_it() {
-    let mut home = Home::new("full");
+    let home = Home::new("full", "");
     let disk = SmallDisk::mount(home.path(), 3_072);
-    home.data_dir = disk.path().join("data");
+    let folder = disk.path().join("data");
+    home.configure(&format!("{ALL_CORES}\ndata_dir = '{}'", text(&folder)));
     let filler = disk.path().join("filler");
     fs::write(&filler, vec![1; 2 << 20]).unwrap();
     let (wanted, seeded) = (offer("full-wanted"), other_offer("full-seeded"));
     let source = wanted.seed(&[]);
-    let service = home.start();
-    let mut client = service.client();
-    add_seed(&home, &mut client, &seeded);
-    let magnet = format!("{}&x.pe={}", wanted.magnet(), source.address());
-    client.expect(201, "POST", "/v1/torrents", Some(&json!({ "magnet": magnet })));
-    let error = wait_until(&service, &wanted, "complaint", |it| !it["error"].is_null());
-    assert_eq!(error["state"], "downloading");
-    let (error, folder) = (error["error"].as_str().unwrap(), home.data_dir.to_str().unwrap());
-    assert!(error.starts_with(folder) && error.contains("no room left on the disk"), "{error}");
-    assert_served(&mut client, &seeded);
+    let daemon = home.start();
+    add_seed(&daemon, &seeded);
+    let id = daemon.add(&[wanted.magnet_of(source.address())]);
+    let torrent = daemon
+        .wait("complaint", |daemon| Some(daemon.torrent(&id)).filter(|torrent| !torrent["error"].is_null()));
+    assert_eq!(torrent["state"], "downloading");
+    let error = torrent["error"].as_str().unwrap();
+    assert!(error.starts_with(text(&folder)) && error.contains("no room left on the disk"), "{error}");
+    download(&daemon, &seeded);
     fs::remove_file(&filler).unwrap();
     // It goes on by itself.
-    control_well(&home, &["wait", &wanted.torrent.hex(), "--timeout", "1m"]);
-    assert!(client.expect(200, "GET", &path_of(&wanted), None)["error"].is_null());
-    wanted.assert_in(&home.data_dir);
-    service.end_well();
+    daemon.told(&["wait", &id, "--timeout", "1m"]);
+    assert!(daemon.torrent(&id)["error"].is_null());
+    wanted.assert_in(&folder);
+    daemon.end_well();
     source.end_well();
 }
 
@@ -251,63 +202,62 @@ fn add_until_refused(client: &mut Client, from: u64) -> (u64, Json) {
         let answer = client.ask("POST", "/v1/torrents", Some(&unknown_torrent(number)));
         let answer = answer.expect("the daemon lives");
         if answer.status != 201 {
-            assert_eq!(answer.status, 500, "{}", answer.body);
-            return (number - from, answer.body);
+            assert_eq!(answer.status, 500, "{}", answer.text());
+            return (number - from, answer.json());
         }
     }
     panic!("none of 100,000 torrents was refused");
 }
 
 fn with_a_full_state_disk_says_so() {
-    let mut home = Home::new("fulls");
+    let home = Home::new("fulls", "");
     let disk = SmallDisk::mount(home.path(), 1_024);
-    home.state_dir = disk.path().join("state");
+    home.configure(&format!("state_dir = '{}'", text(&disk.path().join("state"))));
     let seeded = offer("full-state");
-    let service = home.start();
-    let mut client = service.client();
-    add_seed(&home, &mut client, &seeded);
+    let daemon = home.start();
+    add_seed(&daemon, &seeded);
     let filler = disk.path().join("filler");
     // As much as there is room for.
     fs::write(&filler, vec![1; 1 << 20]).unwrap_err();
+    let mut client = daemon.client();
     let (count, refusal) = add_until_refused(&mut client, 1);
     let message = refusal["message"].as_str().unwrap();
     assert!(message.contains("state.sqlite") && message.contains("full"), "{message}");
     assert_eq!(client.list().len() as u64, count + 1);
-    let label = json!({ "label": "x" });
-    let refused = client.ask("PATCH", &path_of(&seeded), Some(&label)).unwrap();
-    assert_eq!(refused.status, 500, "{}", refused.body);
-    assert!(client.expect(200, "GET", &path_of(&seeded), None)["label"].is_null(), "it was not written");
-    assert_served(&mut client, &seeded);
+    let (id, label) = (seeded.torrent.hex(), json!({ "label": "x" }));
+    let path = format!("/v1/torrents/{id}");
+    client.expect(500, "PATCH", &path, Some(&label));
+    assert!(daemon.torrent(&id)["label"].is_null(), "it was not written");
+    download(&daemon, &seeded);
     fs::remove_file(&filler).unwrap();
-    client.expect(200, "PATCH", &path_of(&seeded), Some(&label));
+    client.expect(200, "PATCH", &path, Some(&label));
     client.expect(201, "POST", "/v1/torrents", Some(&unknown_torrent(count + 1)));
-    service.end(Signal::SIGKILL);
-    let service = home.start();
-    let mut client = service.client();
-    assert_eq!(client.list().len() as u64, count + 2);
-    assert_eq!(client.expect(200, "GET", &path_of(&seeded), None)["label"], "x");
-    service.end_well();
+    daemon.kill();
+    let daemon = home.start();
+    assert_eq!(daemon.client().list().len() as u64, count + 2);
+    assert_eq!(daemon.torrent(&id)["label"], "x");
+    daemon.end_well();
 }
 
 fn with_a_read_only_state_says_so() {
-    let mut home = Home::new("ro");
+    let home = Home::new("ro", "");
     let disk = Disk::mount(home.path());
-    home.state_dir = disk.path().join("state");
+    let state = disk.path().join("state");
+    home.configure(&format!("state_dir = '{}'", text(&state)));
     let seeded = offer("read-only");
-    let service = home.start();
-    let mut client = service.client();
-    add_seed(&home, &mut client, &seeded);
+    let daemon = home.start();
+    add_seed(&daemon, &seeded);
+    let mut client = daemon.client();
     client.expect(201, "POST", "/v1/torrents", Some(&unknown_torrent(1)));
     disk.fail();
     let refusal = client.expect(500, "POST", "/v1/torrents", Some(&unknown_torrent(2)));
     assert!(refusal["message"].as_str().unwrap().contains("state.sqlite"), "{refusal}");
     client.expect(500, "DELETE", &format!("/v1/torrents/{:040x}", 1), None);
     assert_eq!(client.list().len(), 2);
-    assert_served(&mut client, &seeded);
-    let ended = service.end(Signal::SIGTERM);
-    assert_eq!(ended.code(), Some(0), "{}", ended.describe());
-    assert!(ended.stderr().contains("state.sqlite") && !ended.stderr().contains("panicked"));
-    assert_refused(&home.start_in_vain(""), &[home.state_dir.to_str().unwrap(), "Read-only"]);
+    download(&daemon, &seeded);
+    let ended = daemon.end_well();
+    assert!(ended.stderr().contains("state.sqlite"), "{}", ended.describe());
+    home.refused(&[text(&state), "Read-only"]);
 }
 
 /// What happens to a payload while it is seeded.
@@ -333,80 +283,70 @@ impl Harm {
     }
 }
 
+/// Comes for a torrent whose payload is gone; the error that it has then.
+fn come_for(daemon: &Daemon<'_>, offer: &Offer) -> String {
+    let mut peer = Peer::connect(daemon.address());
+    peer.send(&handshake(offer.torrent.info_hash, Speaks::Fast));
+    let torrent = daemon.wait_state(&offer.torrent.hex(), "error");
+    peer.assert_closed(WAIT_LIMIT);
+    torrent["error"].as_str().unwrap().to_owned()
+}
+
 /// What the payload has become is noticed when somebody comes for it; it can be put back.
 fn payload_is_harmed(harm: Harm) {
-    let home = Home::new("harm");
+    let home = Home::new("harm", ALL_CORES);
     let (harmed, other) = (offer("harmed"), other_offer("other"));
-    let service = home.start();
-    let mut client = service.client();
-    add_seed(&home, &mut client, &harmed);
-    add_seed(&home, &mut client, &other);
+    let daemon = home.start();
+    add_seed(&daemon, &harmed);
+    add_seed(&daemon, &other);
     let kept = harmed.home().join("kept");
     harm.happen(&harmed.payload, &kept);
-    let error = come_for(&service, &mut client, &harmed);
+    let error = come_for(&daemon, &harmed);
     assert!(error.contains("payload.bin") && error.contains("btctl resume"), "{error}");
-    assert_served(&mut client, &other);
+    download(&daemon, &other);
     fs::rename(&kept, &harmed.payload).unwrap();
-    control_well(&home, &["resume", &harmed.torrent.hex()]);
-    control_well(&home, &["wait", &harmed.torrent.hex(), "--timeout", "1m"]);
-    assert_served(&mut client, &harmed);
-    service.end_well();
+    resume(&daemon, &harmed);
+    daemon.end_well();
 }
 
 /// One that is loaded is watched: nobody has to come for it.
 fn payload_truncated_while_it_is_served() {
-    let home = Home::new("served");
+    let home = Home::new("served", ALL_CORES);
     let (harmed, other) = (offer("shrinks"), other_offer("steady"));
-    let service = home.start();
-    let mut client = service.client();
-    add_seed(&home, &mut client, &harmed);
-    add_seed(&home, &mut client, &other);
-    assert_served(&mut client, &harmed);
+    let daemon = home.start();
+    add_seed(&daemon, &harmed);
+    add_seed(&daemon, &other);
+    download(&daemon, &harmed);
     let bytes = harmed.bytes();
     OpenOptions::new().write(true).open(&harmed.payload).unwrap().set_len(LENGTH / 2).unwrap();
-    let torrent = wait_for_state(&service, &harmed, "error");
+    let torrent = daemon.wait_state(&harmed.torrent.hex(), "error");
     assert!(torrent["error"].as_str().unwrap().contains("payload.bin"), "{torrent}");
-    assert_served(&mut client, &other);
+    download(&daemon, &other);
     fs::write(&harmed.payload, bytes).unwrap();
-    control_well(&home, &["resume", &harmed.torrent.hex()]);
-    control_well(&home, &["wait", &harmed.torrent.hex(), "--timeout", "1m"]);
-    assert_served(&mut client, &harmed);
-    service.end_well();
-}
-
-/// Comes for a torrent whose payload is gone; the error that it has then.
-fn come_for(service: &Service, client: &mut Client, offer: &Offer) -> String {
-    let mut peer = tests::wire::Peer::connect(address(client));
-    peer.send(&tests::wire::handshake(offer.torrent.info_hash, Speaks::Fast));
-    let torrent = wait_for_state(service, offer, "error");
-    peer.assert_closed(LIMIT);
-    torrent["error"].as_str().unwrap().to_owned()
+    resume(&daemon, &harmed);
+    daemon.end_well();
 }
 
 fn payload_deleted_while_it_is_down() {
-    let home = Home::new("down");
+    let home = Home::new("down", ALL_CORES);
     let (gone, other) = (offer("gone"), other_offer("stays"));
-    let service = home.start();
-    let mut client = service.client();
-    add_seed(&home, &mut client, &gone);
-    add_seed(&home, &mut client, &other);
-    service.end_well();
-    let kept: PathBuf = gone.home().join("kept");
+    let daemon = home.start();
+    add_seed(&daemon, &gone);
+    add_seed(&daemon, &other);
+    daemon.end_well();
+    let kept = gone.home().join("kept");
     fs::rename(&gone.payload, &kept).unwrap();
-    let service = home.start();
-    let mut client = service.client();
+    let daemon = home.start();
     // Files are looked at when somebody comes for them.
-    assert_eq!(client.list().len(), 2);
-    let error = come_for(&service, &mut client, &gone);
+    assert_eq!(daemon.client().list().len(), 2);
+    let error = come_for(&daemon, &gone);
     assert!(error.contains("payload.bin"), "{error}");
-    assert_served(&mut client, &other);
-    service.end_well();
+    download(&daemon, &other);
+    daemon.end_well();
     // The error is remembered, and what to do about it works.
-    let service = home.start();
-    let mut client = service.client();
-    wait_for_state(&service, &gone, "error");
+    let daemon = home.start();
+    daemon.wait_state(&gone.torrent.hex(), "error");
     fs::rename(&kept, &gone.payload).unwrap();
-    control_well(&home, &["resume", &gone.torrent.hex()]);
-    assert_served(&mut client, &gone);
-    service.end_well();
+    resume(&daemon, &gone);
+    daemon.end_well();
 }

@@ -10,14 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use nix::sys::signal::Signal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde_json::{Value as Json, json};
+use tests::api::{Broken, Client};
 use tests::bencode::{Value, bytes, dictionary};
 use tests::btd::{Seeder, arguments};
 use tests::compare::{EmptyFiles, assert_same};
+use tests::daemon::{ALL_CORES, Daemon, Home, WAIT_LIMIT};
 use tests::payload::write_single;
-use tests::service::{Broken, Client, Home, Service};
 use tests::torrent::Torrent;
 
 use crate::Case;
@@ -50,8 +50,6 @@ const RUNS_FOR_PAYLOAD: u64 = 8;
 const KILLS_FOR_START: u64 = 10;
 /// Most steps that it is let take before that.
 const MAX_START_STEPS: u64 = 60;
-/// Longest that some answer may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is known of a torrent by what the daemon has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +109,7 @@ impl Subject {
         self.request["seed_only"] = (!self.is_download && random.below(2) == 0).into();
         self.known = Known::Unsure;
         let answer = client.ask("POST", "/v1/torrents", Some(&self.request))?;
-        assert_eq!(answer.status, 201, "{}: {}", self.name, answer.body);
+        assert_eq!(answer.status, 201, "{}: {}", self.name, answer.text());
         self.known = Known::Present;
         Ok(())
     }
@@ -119,12 +117,13 @@ impl Subject {
     /// One that is complete is removed soon, another one seldom.
     fn go_on(&mut self, client: &mut Client, random: &mut Random) -> Result<(), Broken> {
         let answer = client.ask("GET", &self.path(""), None)?;
-        assert_eq!(answer.status, 200, "{}: {}", self.name, answer.body);
+        assert_eq!(answer.status, 200, "{}: {}", self.name, answer.text());
         if self.is_torn {
             return self.remove(client, random);
         }
-        assert_ne!(answer.body["state"], "error", "{}", answer.body);
-        let chance = if answer.body["state"] == "seeding" { 2 } else { 40 };
+        let torrent = answer.json();
+        assert_ne!(torrent["state"], "error", "{torrent}");
+        let chance = if torrent["state"] == "seeding" { 2 } else { 40 };
         if random.below(chance) == 0 { self.remove(client, random) } else { Ok(()) }
     }
 
@@ -139,7 +138,7 @@ impl Subject {
 
     fn act(&self, client: &mut Client, method: &str, path: &str, body: Option<&Json>) -> Result<(), Broken> {
         let answer = client.ask(method, &self.path(path), body)?;
-        assert_eq!(answer.status, 200, "{method} {}: {}", self.path(path), answer.body);
+        assert_eq!(answer.status, 200, "{method} {}: {}", self.path(path), answer.text());
         Ok(())
     }
 
@@ -191,16 +190,16 @@ struct Tally {
     trusted: usize,
 }
 
-struct Trial {
-    home: Home,
+struct Trial<'a> {
+    home: &'a Home,
     workers: Vec<Worker>,
     random: Random,
     tally: Tally,
 }
 
-impl Trial {
+impl Trial<'_> {
     /// Lets the clients work, until payload has come if `is_long`, and kills the daemon.
-    fn run_and_kill(&mut self, service: Service, is_long: bool) {
+    fn run_and_kill(&mut self, daemon: Daemon<'_>, is_long: bool) {
         let socket = self.home.socket();
         let (workers, random, tally) = (&mut self.workers, &mut self.random, &mut self.tally);
         let state_file = self.home.state_file();
@@ -212,26 +211,24 @@ impl Trial {
                 working.push(scope.spawn(move || worker.work(socket, &sender)));
             }
             // It is in here, so that the clients end when something fails.
-            let service = service;
+            let daemon = daemon;
             if is_long {
-                wait_for_payload(&service);
+                wait_for_payload(&daemon);
                 tally.answers += answered.try_iter().count() as u64;
             }
-            wait(&service, &answered, 1 + random.below(MAX_ANSWERS), tally);
+            wait(&daemon, &answered, 1 + random.below(MAX_ANSWERS), tally);
             let looks = if random.below(BLIND_KILLS) == 0 { 1 } else { MAX_LOOKS };
             for look in 1..=looks {
-                service.freeze();
+                daemon.freeze();
                 let is_inside = is_inside_transaction(&state_file);
                 if is_inside || look == looks {
                     tally.inside += u64::from(is_inside);
                     break;
                 }
-                service.thaw();
-                wait(&service, &answered, 1 + random.below(3), tally);
+                daemon.thaw();
+                wait(&daemon, &answered, 1 + random.below(3), tally);
             }
-            let ended = service.end(Signal::SIGKILL);
-            assert_eq!(ended.code(), None, "it was killed: {}", ended.describe());
-            assert!(!ended.stderr().contains("panicked"), "{}", ended.describe());
+            daemon.kill();
             // What a client has found wrong is said in its words.
             for client in working {
                 client.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -241,19 +238,18 @@ impl Trial {
 
     /// Kills the daemon while it starts.
     fn start_and_kill(&mut self) {
-        let service = self.home.launch();
+        let daemon = self.home.spawn(self.home.command());
         for _ in 0..self.random.below(MAX_START_STEPS) {
-            service.freeze();
-            service.thaw();
+            daemon.freeze();
+            daemon.thaw();
         }
-        let ended = service.end(Signal::SIGKILL);
-        assert_eq!(ended.code(), None, "it was killed: {}", ended.describe());
+        daemon.kill();
     }
 
     /// Compares what the daemon has with what is known, and learns what was open.
-    fn check(&mut self, service: &Service) {
+    fn check(&mut self, daemon: &Daemon<'_>) {
         check_database(&self.home.state_file());
-        let mut client = service.client();
+        let mut client = daemon.client();
         let list = client.list();
         let mut found: BTreeMap<String, Json> = BTreeMap::new();
         for torrent in list {
@@ -263,22 +259,22 @@ impl Trial {
         for subject in self.workers.iter_mut().flat_map(|worker| &mut worker.subjects) {
             let is_there = found.remove(&subject.torrent.hex()).is_some();
             match subject.known {
-                Known::Present => assert!(is_there, "{} was lost: {}", subject.name, service.describe()),
-                Known::Absent => assert!(!is_there, "{} is back: {}", subject.name, service.describe()),
+                Known::Present => assert!(is_there, "{} was lost: {}", subject.name, daemon.describe()),
+                Known::Absent => assert!(!is_there, "{} is back: {}", subject.name, daemon.describe()),
                 Known::Unsure => self.tally.unsure += 1,
             }
             subject.known = if is_there { Known::Present } else { Known::Absent };
             subject.is_torn &= is_there;
             if subject.is_download && is_there && !subject.is_torn {
-                self.tally.trusted += subject.check_pieces(&mut client, &self.home.data_dir);
+                self.tally.trusted += subject.check_pieces(&mut client, &self.home.data());
             }
         }
         assert!(found.is_empty(), "nobody added {found:?}");
     }
 
     /// Has every download finished, and compares it.
-    fn finish(&mut self, service: &Service, payloads: &Path) {
-        let mut client = service.client();
+    fn finish(&mut self, daemon: &Daemon<'_>, payloads: &Path) {
+        let mut client = daemon.client();
         let random = &mut self.random;
         let downloads = self.workers.iter_mut().flat_map(|worker| &mut worker.subjects);
         for subject in downloads.filter(|subject| subject.is_download) {
@@ -289,36 +285,37 @@ impl Trial {
                 subject.add(&mut client, random).unwrap();
             }
             let id = subject.torrent.hex();
-            run_btctl(&self.home, &["wait", &id, "--timeout", "90s"]);
-            run_btctl(&self.home, &["verify", &id, "--wait", "--timeout", "90s"]);
-            let pieces = subject.check_pieces(&mut client, &self.home.data_dir);
+            daemon.told(&["wait", &id, "--timeout", "90s"]);
+            daemon.told(&["verify", &id, "--wait", "--timeout", "90s"]);
+            let pieces = subject.check_pieces(&mut client, &self.home.data());
             assert_eq!(pieces, subject.torrent.piece_count() as usize, "{}", subject.name);
-            let copy = self.home.data_dir.join(&subject.name);
+            let copy = self.home.data().join(&subject.name);
             assert_same(&payloads.join(&subject.name), &copy, EmptyFiles::Wanted);
         }
     }
 }
 
 /// Waits for so many answers.
-fn wait(service: &Service, answered: &Receiver<()>, count: u64, tally: &mut Tally) {
+fn wait(daemon: &Daemon<'_>, answered: &Receiver<()>, count: u64, tally: &mut Tally) {
     for _ in 0..count {
-        let answer = answered.recv_timeout(ANSWER_LIMIT);
-        answer.unwrap_or_else(|error| panic!("no answer: {error}: {}", service.describe()));
+        let answer = answered.recv_timeout(WAIT_LIMIT);
+        answer.unwrap_or_else(|error| panic!("no answer: {error}: {}", daemon.describe()));
         tally.answers += 1;
     }
 }
 
 /// Waits until more of some download is here than there was: by then it is being written down, too.
-fn wait_for_payload(service: &Service) {
+fn wait_for_payload(daemon: &Daemon<'_>) {
     let have = |client: &mut Client| -> BTreeMap<String, u64> {
         let of =
             |torrent: &Json| Some((torrent["info_hash"].as_str()?.to_owned(), torrent["have"].as_u64()?));
         client.list().iter().filter_map(of).collect()
     };
-    let before = have(&mut service.client());
-    service.wait("payload", |client| {
+    let mut client = daemon.client();
+    let before = have(&mut client);
+    daemon.wait("payload", |_| {
         let more = |(id, have): (&String, &u64)| *have > before.get(id).copied().unwrap_or(0);
-        have(client).iter().any(more).then_some(())
+        have(&mut client).iter().any(more).then_some(())
     });
 }
 
@@ -339,7 +336,7 @@ fn is_inside_transaction(state_file: &Path) -> bool {
 /// Checks that the database is whole.
 fn check_database(state_file: &Path) {
     let connection = Connection::open_with_flags(state_file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    connection.busy_timeout(ANSWER_LIMIT).unwrap();
+    connection.busy_timeout(WAIT_LIMIT).unwrap();
     let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
     let mut orphans = connection.prepare("PRAGMA foreign_key_check").unwrap();
@@ -380,32 +377,27 @@ fn workers(downloads: Vec<Subject>, seed: u64) -> Vec<Worker> {
     (0..CLIENTS).map(worker).collect()
 }
 
-fn run_btctl(home: &Home, words: &[&str]) {
-    let output = tests::btctl::btctl(&home.socket(), words);
-    assert_eq!(output.code(), Some(0), "{words:?}: {}", output.describe());
-}
-
 fn daemon_killed_under_load_loses_nothing() {
     let number = seed();
     println!("daemon_kill: TESTS_SEED={number}");
-    let home = Home::new("dk");
-    let payloads = home.path().join("seeded");
+    let home = Home::new("dk", ALL_CORES);
+    let payloads = home.join("seeded");
     fs::create_dir(&payloads).unwrap();
     let (seeder, downloads) = downloads(&payloads);
     let workers = workers(downloads, number);
-    let mut trial = Trial { home, workers, random: Random(number), tally: Tally::default() };
+    let mut trial = Trial { home: &home, workers, random: Random(number), tally: Tally::default() };
     for kill in 0..KILLS {
         if kill % KILLS_FOR_START == 0 {
             trial.start_and_kill();
         }
-        let service = trial.home.start();
-        trial.check(&service);
-        trial.run_and_kill(service, kill % RUNS_FOR_PAYLOAD == 0);
+        let daemon = trial.home.start();
+        trial.check(&daemon);
+        trial.run_and_kill(daemon, kill % RUNS_FOR_PAYLOAD == 0);
     }
-    let service = trial.home.start();
-    trial.check(&service);
-    trial.finish(&service, &payloads);
-    service.end_well();
+    let daemon = trial.home.start();
+    trial.check(&daemon);
+    trial.finish(&daemon, &payloads);
+    daemon.end_well();
     seeder.end_well();
     let Tally { answers, inside, unsure, trusted } = trial.tally;
     println!(

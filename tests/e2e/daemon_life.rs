@@ -9,14 +9,14 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tests::btctl::{self, exit};
 use tests::btd::binary;
-use tests::daemon::{Daemon, Home, WAIT_LIMIT, text};
-use tests::download::Download;
+use tests::daemon::{Home, WAIT_LIMIT, text};
 use tests::needs::Need;
 use tests::raw_seed::RawSeed;
 use tests::tracker::Tracker;
 use tests::wire::Speaks;
 
 use crate::Case;
+use crate::daemon_seed::download;
 use crate::offer::{FILES, Offer};
 
 pub(crate) const CASES: &[Case] = &[
@@ -34,10 +34,6 @@ pub(crate) const CASES: &[Case] = &[
 
 const LENGTH: u64 = 3_000_017;
 const PIECES_OF_64_KIB: &[&str] = &["--piece-length", "64KiB"];
-
-fn download(daemon: &Daemon<'_>, offer: &Offer) {
-    Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
-}
 
 /// What of a list does not change with time.
 fn lasting(list: &Value) -> Vec<Value> {

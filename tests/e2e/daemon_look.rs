@@ -291,7 +291,7 @@ fn daemon_copies_its_state() {
     // Another daemon goes on from there.
     let other = Home::new("d-backup-other", "");
     fs::create_dir_all(other.join("state")).unwrap();
-    fs::copy(&copy, other.join("state/state.sqlite")).unwrap();
+    fs::copy(&copy, other.state_file()).unwrap();
     let daemon = other.start();
     let torrent = daemon.wait_state(&info_hash, "seeding");
     assert_eq!(torrent["label"], json!("kept"));

@@ -53,7 +53,7 @@ fn flip(path: &Path, offset: u64) {
 }
 
 /// Downloads all of `offer` from `daemon`, each piece checked.
-fn download(daemon: &Daemon<'_>, offer: &Offer) {
+pub(crate) fn download(daemon: &Daemon<'_>, offer: &Offer) {
     Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
 }
 

@@ -10,6 +10,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -18,7 +20,7 @@ use crate::btctl::{self, assert_code, exit};
 use crate::btd::{END_LIMIT, binary};
 use crate::folders;
 use crate::notify::NotifySocket;
-use crate::process::{Output, Running};
+use crate::process::{Output, Running, run};
 
 /// Longest that anything may take that a test waits for.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -34,6 +36,9 @@ const KEYS: [(&str, &str); 6] = [
     ("control_roots", "['/']"),
     ("workers", "1"),
 ];
+
+/// Keys of a daemon that has a worker for each core, as it has when nothing else is said.
+pub const ALL_CORES: &str = "workers = 0";
 
 /// Where a daemon is at home: it outlives the daemon, which may be started again.
 #[derive(Debug)]
@@ -55,13 +60,18 @@ impl Home {
         let is_named = |key: &str| keys.lines().any(|line| line.starts_with(&format!("{key} =")));
         let usual = KEYS.iter().filter(|(key, _)| !is_named(key));
         let usual: String = usual.map(|(key, value)| format!("{key} = {value}\n")).collect();
-        let text = format!("{usual}{keys}\n").replace("{home}", &self.folder.path().display().to_string());
-        fs::write(self.config(), text).expect("a configuration is written");
+        let lines = format!("{usual}{keys}\n").replace("{home}", text(self.path()));
+        fs::write(self.config(), lines).expect("a configuration is written");
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its path, with `name` in it.
     pub fn join(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.path().join(name)
     }
 
     /// The configuration.
@@ -72,6 +82,11 @@ impl Home {
     /// Where torrents lie that name no other folder.
     pub fn data(&self) -> PathBuf {
         self.join("data")
+    }
+
+    /// The database.
+    pub fn state_file(&self) -> PathBuf {
+        self.join("state/state.sqlite")
     }
 
     /// The control socket.
@@ -115,11 +130,7 @@ impl Home {
 
     /// Starts btd, which must refuse to run and say why: each of `words`.
     pub fn refused(&self, words: &[&str]) {
-        let output = Running::spawn(self.command()).wait(WAIT_LIMIT);
-        assert_eq!(output.code(), Some(1), "{}", output.describe());
-        for word in words {
-            assert!(output.stderr().contains(word), "it should say {word:?}: {}", output.describe());
-        }
+        assert_code(&run(self.command(), WAIT_LIMIT), 1, words);
     }
 }
 
@@ -281,6 +292,19 @@ impl Daemon<'_> {
         self.process.signal(signal);
     }
 
+    /// Stops all its threads where they are.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        // Told when the last of them stands.
+        let stopped = waitid(Id::Pid(Pid::from_raw(self.id())), WaitPidFlag::WSTOPPED);
+        stopped.unwrap_or_else(|error| panic!("{error}: {}", self.describe()));
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     /// Gives it a configuration with `keys`, and has it read that: it says when it has.
     pub fn reload(&self, keys: &str) {
         self.home.configure(keys);
@@ -307,7 +331,10 @@ impl Daemon<'_> {
 
     /// Ends it without a warning.
     pub fn kill(self) {
-        drop(self.process);
+        self.signal(Signal::SIGKILL);
+        let output = self.process.wait(END_LIMIT);
+        assert_eq!(output.code(), None, "it was killed: {}", output.describe());
+        assert!(!output.stderr().contains("panicked"), "{}", output.describe());
     }
 }
 

@@ -26,7 +26,6 @@ pub mod payload;
 pub mod peers;
 pub mod process;
 pub mod raw_seed;
-pub mod service;
 pub mod sources;
 pub mod torrent;
 pub mod tracker;
