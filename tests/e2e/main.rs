@@ -22,6 +22,7 @@ mod daemon_reload;
 mod daemon_seed;
 mod daemon_settings;
 mod daemon_stop;
+mod daemon_subject;
 mod daemon_trackers;
 mod fetch;
 mod get;
