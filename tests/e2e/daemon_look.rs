@@ -285,7 +285,7 @@ fn daemon_copies_its_state() {
     daemon.wait_state(&info_hash, "seeding");
     let copy = home.join("copy.sqlite");
     daemon.told(&["backup", text(&copy)]);
-    daemon.refuses(&["backup", text(&copy)], exit::REFUSED, &["copy.sqlite: is there already"]);
+    daemon.refuses(&["backup", text(&copy)], exit::REFUSED, &["copy.sqlite: exists already"]);
     daemon.told(&["remove", &info_hash]);
     daemon.end_well();
     // Another daemon goes on from there.

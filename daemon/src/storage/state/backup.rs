@@ -17,7 +17,7 @@ impl State {
         let unreachable = |source| StateError::Unreachable { path: path.into(), source };
         if path.symlink_metadata().is_ok() {
             let exists =
-                io::Error::new(io::ErrorKind::AlreadyExists, "is there already, and is not written over");
+                io::Error::new(io::ErrorKind::AlreadyExists, "exists already, and is not written over");
             return Err(unreachable(exists));
         }
         let folder = folder(path);
