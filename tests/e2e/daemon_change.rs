@@ -8,7 +8,6 @@ use tests::btctl::{assert_code, exit};
 use tests::compare::{EmptyFiles, assert_same};
 use tests::daemon::{Home, text};
 use tests::download::{Download, Event};
-use tests::raw_seed::RawSeed;
 use tests::tracker::Tracker;
 use tests::wire::{Peer, Speaks};
 
@@ -70,13 +69,9 @@ fn daemon_limits_the_rate_of_a_torrent() {
 }
 
 fn daemon_pauses_and_goes_on() {
-    let tracker = Tracker::start();
-    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
-    let offer = Offer::single_with("d-pause", LENGTH, &options);
-    let seed = RawSeed::start(&offer.torrent, offer.bytes(), 16, |_| false);
+    let (offer, seed, _tracker) = Offer::tracked("d-pause", LENGTH, 16);
     let home = Home::new("d-pause-home", "");
     let daemon = home.start();
-    tracker.name_peer(seed.address);
     let info_hash = daemon.add(&[text(&offer.file)]);
     seed.wait_sent(16, tests::daemon::WAIT_LIMIT);
     let peers = daemon.wait("peer", |daemon| {
@@ -103,13 +98,9 @@ fn daemon_pauses_and_goes_on() {
 }
 
 fn daemon_keeps_its_peers_when_the_order_changes() {
-    let tracker = Tracker::start();
-    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
-    let offer = Offer::single_with("d-order", LENGTH, &options);
-    let seed = RawSeed::start(&offer.torrent, offer.bytes(), 16, |_| false);
+    let (offer, seed, _tracker) = Offer::tracked("d-order", LENGTH, 16);
     let home = Home::new("d-order-home", "");
     let daemon = home.start();
-    tracker.name_peer(seed.address);
     let info_hash = daemon.add(&[text(&offer.file)]);
     seed.wait_sent(16, tests::daemon::WAIT_LIMIT);
     let path = format!("/v1/torrents/{info_hash}");
@@ -126,8 +117,7 @@ fn daemon_forgets_a_torrent_and_keeps_its_files() {
     let offer = Offer::folder("d-remove", FILES, PIECES_OF_64_KIB);
     let home = Home::new("d-remove-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     let done = daemon.json(&["remove", &info_hash[..6]]);
     assert_eq!(done["torrents"], json!([info_hash]));
     assert_eq!(daemon.json(&["list"]), json!([]));
@@ -148,8 +138,7 @@ fn daemon_deletes_the_files_of_a_torrent_alone() {
     let daemon = home.start();
     let foreign = offer.payload.join("nested/foreign.txt");
     fs::write(&foreign, "mine").unwrap();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    offer.seed_by(&daemon);
     daemon.told(&["remove", "--data", "payload"]);
     assert!(foreign.is_file(), "what is not of the torrent stays");
     assert!(!offer.payload.join("a.bin").exists() && !offer.payload.join("nested/deeper").exists());
@@ -165,8 +154,7 @@ fn daemon_moves_what_it_seeds() {
     let copy = home.join("copy");
     assert_code(&daemon.btctl(&["list"]), exit::DONE, &[]);
     fs::create_dir_all(&copy).unwrap();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     // A peer is connected meanwhile.
     let mut download = Download::start(daemon.address(), &offer.torrent, Speaks::Fast);
     download.whole();
@@ -196,13 +184,9 @@ fn daemon_moves_what_it_seeds() {
 }
 
 fn daemon_moves_a_download() {
-    let tracker = Tracker::start();
-    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
-    let offer = Offer::single_with("d-move-half", LENGTH, &options);
-    let seed = RawSeed::start(&offer.torrent, offer.bytes(), 64, |_| false);
+    let (offer, seed, _tracker) = Offer::tracked("d-move-half", LENGTH, 64);
     let home = Home::new("d-move-half-home", "");
     let daemon = home.start();
-    tracker.name_peer(seed.address);
     let info_hash = daemon.add(&[text(&offer.file)]);
     seed.wait_sent(64, tests::daemon::WAIT_LIMIT);
     daemon.wait("verified piece", |daemon| {
@@ -225,8 +209,7 @@ fn daemon_asks_trackers_again() {
     let offer = Offer::single_with("d-reannounce", LENGTH, &["--tracker", &tracker.url]);
     let home = Home::new("d-reannounce-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     let row = daemon.wait("answer of the tracker", |daemon| {
         let rows = daemon.json(&["trackers", &info_hash]);
         (rows[0]["state"] == "working").then(|| rows[0].clone())
@@ -245,8 +228,7 @@ fn daemon_keeps_labels_and_limits() {
     let offer = Offer::single("d-label", LENGTH);
     let home = Home::new("d-label-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     daemon.told(&["label", &info_hash, "linux isos"]);
     daemon.told(&["limit", "all", "--up", "500k", "--down", "2M", "--ratio", "never", "--seed-time", "14d"]);
     let check = |daemon: &tests::daemon::Daemon<'_>| {

@@ -11,8 +11,6 @@ use tests::btctl::{self, exit};
 use tests::btd::binary;
 use tests::daemon::{Home, WAIT_LIMIT, text};
 use tests::needs::Need;
-use tests::raw_seed::RawSeed;
-use tests::tracker::Tracker;
 use tests::wire::Speaks;
 
 use crate::Case;
@@ -84,8 +82,7 @@ fn daemon_hashes_only_what_has_changed() {
     let offer = Offer::folder("d-changed", FILES, PIECES_OF_64_KIB);
     let home = Home::new("d-changed-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     daemon.end_well();
     let changed = fs::OpenOptions::new().write(true).open(offer.payload.join("a.bin")).unwrap();
     changed.set_modified(SystemTime::UNIX_EPOCH).unwrap();
@@ -107,11 +104,7 @@ fn daemon_hashes_only_what_has_changed() {
 }
 
 fn daemon_goes_on_after_a_kill() {
-    let tracker = Tracker::start();
-    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
-    let offer = Offer::single_with("d-kill", LENGTH, &options);
-    let seed = RawSeed::start(&offer.torrent, offer.bytes(), 100, |_| false);
-    tracker.name_peer(seed.address);
+    let (offer, seed, _tracker) = Offer::tracked("d-kill", LENGTH, 100);
     let home = Home::new("d-kill-home", "");
     let daemon = home.start();
     let info_hash = daemon.add(&[text(&offer.file)]);
@@ -171,8 +164,7 @@ fn daemon_tells_the_service_manager() {
     for _ in 0..3 {
         daemon.wait_for_notice("WATCHDOG=1");
     }
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    offer.seed_by(&daemon);
     daemon.signal(Signal::SIGHUP);
     daemon.wait_for_notice("RELOADING=1");
     assert!(daemon.wait_for_notice("MONOTONIC_USEC=").len() > "MONOTONIC_USEC=".len());

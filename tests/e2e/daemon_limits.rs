@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 
 use tests::daemon::{Daemon, Home, text};
 use tests::download::{Download, Event};
-use tests::raw_seed::RawSeed;
-use tests::tracker::Tracker;
 use tests::wire::{ANSWER_LIMIT, Peer, Speaks, handshake};
 
 use crate::Case;
@@ -64,8 +62,7 @@ fn heeds_an_upload_rate_until_it_is_lifted() {
     let offer = Offer::single_with("d-up-rate", LENGTH, PIECES_OF_64_KIB);
     let home = Home::new("d-up-rate-home", &format!("[limits]\nupload_rate = '{SLOW}'"));
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    offer.seed_by(&daemon);
     assert_slow_upload(&daemon, &offer, || {
         daemon.reload("[limits]\nupload_rate = 0");
     });
@@ -83,16 +80,6 @@ fn heeds_an_upload_rate_of_a_torrent() {
         daemon.told(&["limit", "--up", "none", &info_hash]);
     });
     daemon.end_well();
-}
-
-/// A torrent whose tracker names a raw seed that sends whatever it is asked for.
-fn offered(name: &str) -> (Offer, RawSeed, Tracker) {
-    let tracker = Tracker::start();
-    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
-    let offer = Offer::single_with(name, LENGTH, &options);
-    let seed = RawSeed::honest(&offer.torrent, offer.bytes());
-    tracker.name_peer(seed.address);
-    (offer, seed, tracker)
 }
 
 /// Adds `offer` with `options` and waits until as many bytes are here as are to be timed; then `lift` takes the limit
@@ -114,7 +101,7 @@ fn assert_slow_download(daemon: &Daemon<'_>, offer: &Offer, options: &[&str], li
 }
 
 fn heeds_a_download_rate_until_it_is_lifted() {
-    let (offer, _seed, _tracker) = offered("d-down-rate");
+    let (offer, _seed, _tracker) = Offer::tracked("d-down-rate", LENGTH, usize::MAX);
     let home = Home::new("d-down-rate-home", &format!("[limits]\ndownload_rate = '{SLOW}'"));
     let daemon = home.start();
     assert_slow_download(&daemon, &offer, &[], |_| {
@@ -125,7 +112,7 @@ fn heeds_a_download_rate_until_it_is_lifted() {
 }
 
 fn heeds_a_download_rate_of_a_torrent() {
-    let (offer, _seed, _tracker) = offered("d-down-one");
+    let (offer, _seed, _tracker) = Offer::tracked("d-down-one", LENGTH, usize::MAX);
     let home = Home::new("d-down-one-home", "");
     let daemon = home.start();
     assert_slow_download(&daemon, &offer, &["--download-limit", SLOW], |info_hash| {
@@ -140,8 +127,7 @@ fn turns_away_who_is_too_many() {
     let offer = Offer::single_with("d-connections", LENGTH, PIECES_OF_64_KIB);
     let home = Home::new("d-connections-home", "[limits]\nconnections = 1");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    offer.seed_by(&daemon);
     let mut first = Download::start(daemon.address(), &offer.torrent, Speaks::Fast);
     let mut second = Peer::connect(daemon.address());
     second.assert_closed(ANSWER_LIMIT);
@@ -164,8 +150,7 @@ fn holds_few_files_open() {
     let most_open = |keys: &str| {
         let home = Home::new("d-open-files-home", keys);
         let daemon = home.start();
-        let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-        daemon.wait_state(&info_hash, "seeding");
+        offer.seed_by(&daemon);
         let mut download = Download::start(daemon.address(), &offer.torrent, Speaks::Fast);
         // While its peer is there, nothing is closed but what is too many.
         let mut most = 0.0_f64;

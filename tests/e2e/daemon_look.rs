@@ -106,8 +106,7 @@ fn daemon_shows_a_torrent() {
     let offer = Offer::folder("d-show", FILES, PIECES_OF_64_KIB);
     let home = Home::new("d-show-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     let torrent = daemon.json(&["show", "payload"]);
     let pieces = offer.torrent.piece_count();
     assert_eq!((&torrent["piece_count"], &torrent["pieces_have"]), (&json!(pieces), &json!(pieces)));
@@ -178,8 +177,7 @@ fn daemon_counts_what_it_does() {
     let offer = Offer::single_with("d-stats", LENGTH, PIECES_OF_64_KIB);
     let home = Home::new("d-stats-home", "workers = 2");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    offer.seed_by(&daemon);
     Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
     let stats = daemon.wait("figures", |daemon| {
         let stats = daemon.json(&["stats"]);
@@ -341,8 +339,7 @@ fn daemon_shows_metrics() {
     let home = Home::new("d-metrics-home", "metrics_listen = '127.0.0.1:0'");
     let daemon = home.start();
     let address = daemon.metrics_address();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
     let reply = api::ask_at(address, "/metrics");
     assert_eq!(reply.status, 200);

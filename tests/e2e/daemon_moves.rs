@@ -53,12 +53,10 @@ fn daemon_holds_no_path_after_a_move_that_failed() {
     let other = Offer::single("d-hold-other", LENGTH + 1);
     let home = Home::new("d-hold-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(moved.home()), text(&moved.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = moved.seed_by(&daemon);
     daemon.refuses(&["move", &info_hash, text(other.home())], exit::REFUSED, &["payload.bin"]);
     Download::start(daemon.address(), &moved.torrent, Speaks::Fast).whole();
-    let other_hash = daemon.add(&["--dir", text(other.home()), text(&other.file)]);
-    daemon.wait_state(&other_hash, "seeding");
+    other.seed_by(&daemon);
     other.assert_in(other.home());
     daemon.end_well();
 }

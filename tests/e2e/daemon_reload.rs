@@ -76,8 +76,7 @@ fn pauses_at_another_ratio_when_told() {
     let offer = Offer::single("d-reratio", LENGTH);
     let home = Home::new("d-reratio-home", "[limits]\nratio = 2.0");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
     let torrent = daemon.wait("ratio of 1", |daemon| {
         let torrent = daemon.torrent(&info_hash);

@@ -122,8 +122,7 @@ fn daemon_opens_a_whole_payload_only_to_read() {
     let before = look(&offer.payload);
     let home = Home::new("d-whole-home", "preallocate = 'full'\nincomplete_suffix = '.part'");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    offer.seed_by(&daemon);
     let mut download = Download::start(daemon.address(), &offer.torrent, Speaks::Fast);
     download.whole();
     // While it is served, none of its files is open for writing.
@@ -204,8 +203,7 @@ fn daemon_says_that_a_payload_is_gone() {
     let offer = Offer::single("d-gone", LENGTH);
     let home = Home::new("d-gone-home", "");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     let away = home.join("away.bin");
     fs::rename(&offer.payload, &away).unwrap();
     // The next peer finds out.

@@ -14,8 +14,6 @@ use tests::download::Download;
 use tests::http::Server;
 use tests::limit::within;
 use tests::needs::Need;
-use tests::raw_seed::RawSeed;
-use tests::tracker::Tracker;
 use tests::wire::{Peer, Speaks, frame, handshake, id};
 
 use crate::Case;
@@ -38,16 +36,6 @@ pub(crate) const CASES: &[Case] = &[
 
 const LENGTH: u64 = 3_000_017;
 const PIECES_OF_64_KIB: &[&str] = &["--piece-length", "64KiB"];
-
-/// A torrent whose tracker names a raw seed that sends up to `allowed` blocks.
-fn offered(name: &str, length: u64, allowed: usize) -> (Offer, RawSeed, Tracker) {
-    let tracker = Tracker::start();
-    let options = ["--piece-length", "64KiB", "--tracker", &tracker.url];
-    let offer = Offer::single_with(name, length, &options);
-    let seed = RawSeed::start(&offer.torrent, offer.bytes(), allowed, |_| false);
-    tracker.name_peer(seed.address);
-    (offer, seed, tracker)
-}
 
 fn daemon_adds_what_is_put_into_its_watch_folder() {
     let first = Offer::single("d-watch-1", LENGTH);
@@ -83,7 +71,7 @@ fn daemon_adds_what_is_put_into_its_watch_folder() {
 }
 
 fn daemon_runs_commands() {
-    let (offer, _seed, _tracker) = offered("d-hooks", LENGTH, usize::MAX);
+    let (offer, _seed, _tracker) = Offer::tracked("d-hooks", LENGTH, usize::MAX);
     let gone = Offer::single("d-hooks-gone", LENGTH);
     let home = Home::new(
         "d-hooks-home",
@@ -107,8 +95,7 @@ fn daemon_runs_commands() {
     }
     assert!(!told.contains("NOTIFY_SOCKET"), "{told}");
     offer.assert_in(&home.data());
-    let info_hash = daemon.add(&["--dir", text(gone.home()), text(&gone.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    gone.seed_by(&daemon);
     fs::remove_file(&gone.payload).unwrap();
     let mut peer = Peer::connect(daemon.address());
     peer.send(&handshake(gone.torrent.info_hash, Speaks::Fast));
@@ -119,7 +106,7 @@ fn daemon_runs_commands() {
 }
 
 fn daemon_keeps_incomplete_files_apart() {
-    let (offer, seed, _tracker) = offered("d-incomplete", LENGTH, 64);
+    let (offer, seed, _tracker) = Offer::tracked("d-incomplete", LENGTH, 64);
     let home = Home::new("d-incomplete-home", "incomplete_dir = '{home}/half'\nincomplete_suffix = '.part'");
     let daemon = home.start();
     let info_hash = daemon.add(&[text(&offer.file)]);
@@ -151,7 +138,7 @@ fn daemon_keeps_incomplete_files_apart() {
 
 fn daemon_makes_files_as_it_is_told() {
     for (preallocate, umask, mode) in [("full", "077", 0o600), ("sparse", "022", 0o644)] {
-        let (offer, seed, _tracker) = offered(&format!("d-make-{preallocate}"), LENGTH, 16);
+        let (offer, seed, _tracker) = Offer::tracked(&format!("d-make-{preallocate}"), LENGTH, 16);
         let keys = format!("preallocate = '{preallocate}'\numask = '{umask}'");
         let home = Home::new(&format!("d-make-{preallocate}-home"), &keys);
         let daemon = home.start();
@@ -192,8 +179,7 @@ fn daemon_pauses_after_a_time() {
     let offer = Offer::single("d-time", LENGTH);
     let home = Home::new("d-time-home", "[limits]\nseed_time = '1s'");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     // A peer keeps it busy, so that it is looked at each second.
     let download = Download::start(daemon.address(), &offer.torrent, Speaks::Fast);
     let torrent = daemon.wait_state(&info_hash, "paused");
@@ -203,8 +189,8 @@ fn daemon_pauses_after_a_time() {
 }
 
 fn daemon_downloads_one_after_another() {
-    let (first, first_seed, _first_tracker) = offered("d-queue-1", LENGTH, 8);
-    let (second, _second_seed, _second_tracker) = offered("d-queue-2", LENGTH + 1, usize::MAX);
+    let (first, first_seed, _first_tracker) = Offer::tracked("d-queue-1", LENGTH, 8);
+    let (second, _second_seed, _second_tracker) = Offer::tracked("d-queue-2", LENGTH + 1, usize::MAX);
     let home = Home::new("d-queue-home", "[limits]\nactive_downloads = 1");
     let daemon = home.start();
     let one = daemon.add(&["--dir", text(&home.join("1")), text(&first.file)]);
@@ -260,8 +246,7 @@ fn daemon_bounds_peers_and_slots() {
     let offer = Offer::single("d-slots", LENGTH);
     let home = Home::new("d-slots-home", "[limits]\nupload_slots = 1\nconnections_per_torrent = 2");
     let daemon = home.start();
-    let info_hash = daemon.add(&["--dir", text(offer.home()), text(&offer.file)]);
-    daemon.wait_state(&info_hash, "seeding");
+    let info_hash = offer.seed_by(&daemon);
     let _peers = [leech(&daemon, &offer), leech(&daemon, &offer)];
     let peers = daemon.wait("two peers that are interested", |daemon| {
         let peers = daemon.json(&["peers", &info_hash]);
@@ -299,7 +284,7 @@ fn daemon_tells_trackers_what_is_set() {
 }
 
 fn daemon_fetches_in_order_when_told() {
-    let (offer, seed, _tracker) = offered("d-order", LENGTH, usize::MAX);
+    let (offer, seed, _tracker) = Offer::tracked("d-order", LENGTH, usize::MAX);
     let home = Home::new("d-order-home", "");
     let daemon = home.start();
     daemon.told(&["add", "--sequential", "--wait", "--timeout", "100s", text(&offer.file)]);

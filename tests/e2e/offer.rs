@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tests::btd::{Seeder, arguments, btd};
 use tests::compare::{EmptyFiles, assert_same};
+use tests::daemon::{Daemon, text};
 use tests::folders::scratch;
 use tests::get::Getter;
 use tests::payload::{write_folder, write_single};
+use tests::raw_seed::RawSeed;
 use tests::torrent::Torrent;
+use tests::tracker::Tracker;
 
 /// Files that share pieces, an empty one, names beyond ASCII, nested folders.
 pub(crate) const FILES: &[(&str, u64)] = &[
@@ -51,6 +54,16 @@ impl Offer {
         let scratch = scratch(name);
         let payload = write_folder(scratch.path(), "payload", 1, files);
         Self::of(scratch, payload, options)
+    }
+
+    /// One file of `length` bytes in pieces of 64 KiB that can be downloaded: its tracker names a seed, which sends
+    /// `allowed` blocks until it is let send more.
+    pub(crate) fn tracked(name: &str, length: u64, allowed: usize) -> (Self, RawSeed, Tracker) {
+        let tracker = Tracker::start();
+        let offer = Self::single_with(name, length, &["--piece-length", "64KiB", "--tracker", &tracker.url]);
+        let seed = RawSeed::start(&offer.torrent, offer.bytes(), allowed, |_| false);
+        tracker.name_peer(seed.address);
+        (offer, seed, tracker)
     }
 
     fn of(scratch: TempDir, payload: PathBuf, options: &[&str]) -> Self {
@@ -99,6 +112,13 @@ impl Offer {
         let mut all = arguments(&[&"--data", &self.home()]);
         all.extend(options.iter().map(Into::into));
         Seeder::start(&[&self.file], &all)
+    }
+
+    /// Has a daemon seed it as it lies here; its info-hash, when it is seeded.
+    pub(crate) fn seed_by(&self, daemon: &Daemon<'_>) -> String {
+        let info_hash = daemon.add(&["--dir", text(self.home()), text(&self.file)]);
+        daemon.wait_state(&info_hash, "seeding");
+        info_hash
     }
 
     /// A btd that downloads it from `peers` by its .torrent file.
