@@ -138,21 +138,23 @@ impl Waiting {
             (EventKind::Shutdown, _) => Err(ended(&self.client).into()),
             (EventKind::Lagged { .. }, _) => self.look_again(goal, print).await,
             (kind, Some(info_hash)) if self.pending.contains_key(&info_hash) => {
-                let verdict = goal.of_event(kind);
-                let verdict = match verdict {
-                    Verdict::Done | Verdict::Look => {
-                        // Also of one that is done: whoever waits may want to see its last row.
-                        let row: Torrent = self.client.get(&of_torrent(&info_hash.to_string(), "")).await?;
-                        let of_row = goal.of_row(&row);
-                        self.pending.insert(info_hash, row);
-                        if verdict == Verdict::Done { verdict } else { of_row }
-                    }
+                let verdict = match goal.of_event(kind) {
+                    Verdict::Look => goal.of_row(&self.look_at(info_hash).await?),
+                    // Whoever waits may want to see its last row.
+                    Verdict::Done => self.look_at(info_hash).await.map(|_| Verdict::Done)?,
                     verdict => verdict,
                 };
                 self.judge(info_hash, verdict, print)
             }
             _ => Ok(()),
         }
+    }
+
+    /// The row of a torrent that is waited for, as it is now.
+    async fn look_at(&mut self, info_hash: InfoHash) -> Result<Torrent, Failure> {
+        let row: Torrent = self.client.get(&of_torrent(&info_hash.to_string(), "")).await?;
+        self.pending.insert(info_hash, row.clone());
+        Ok(row)
     }
 
     /// Looks at the rows again.
