@@ -38,7 +38,8 @@ impl Actor {
 
     /// Why a torrent has been seeded enough, if it has.
     fn seeded_enough(&self, id: TorrentId) -> Option<&'static str> {
-        let entry = self.entries.get(&id).filter(|entry| entry.seeding_since_s.is_some())?;
+        let is_seeding = |entry: &&Entry| entry.seeding_since_s.is_some() && !entry.marks.is_paused;
+        let entry = self.entries.get(&id).filter(is_seeding)?;
         let goals = entry.goals.as_deref().copied().unwrap_or_default().over(self.settings.goals);
         if goals.is_empty() {
             return None;
