@@ -14,6 +14,7 @@ use crate::offer::Offer;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_goes_home_after_a_stop_on_the_way", daemon_goes_home_after_a_stop_on_the_way),
+    Case::new("daemon_holds_no_path_after_a_kill_on_the_way", daemon_holds_no_path_after_a_kill_on_the_way),
     Case::new("daemon_holds_no_path_after_a_move_that_failed", daemon_holds_no_path_after_a_move_that_failed),
 ];
 
@@ -45,6 +46,29 @@ fn daemon_goes_home_after_a_stop_on_the_way() {
     offer.assert_in(&home.data());
     let left = fs::read_dir(home.data()).unwrap().count() + fs::read_dir(half.path()).unwrap().count();
     assert_eq!(left, 1, "nothing is left on the way");
+    daemon.end_well();
+}
+
+fn daemon_holds_no_path_after_a_kill_on_the_way() {
+    let moved = Offer::single_with("d-hold-kill", LONG, &["--piece-length", "1MiB"]);
+    let other = Offer::single("d-hold-kill-other", LENGTH);
+    let away = TempDir::new_in("/dev/shm").unwrap();
+    let home = Home::new("d-hold-kill-home", "");
+    let daemon = home.start();
+    let info_hash = moved.seed_by(&daemon);
+    let words = ["move".to_owned(), info_hash.clone(), text(away.path()).to_owned()];
+    let socket = home.socket();
+    let moving = std::thread::spawn(move || tests::btctl::btctl(&socket, &words));
+    daemon.wait("copy that has begun", |_| fs::read_dir(away.path()).ok()?.flatten().next());
+    daemon.kill();
+    assert_ne!(moving.join().unwrap().code(), Some(exit::DONE), "it was cut short");
+    let daemon = home.start();
+    daemon.wait_state(&info_hash, "seeding");
+    daemon.add(&["--paused", "--dir", text(away.path()), text(&other.file)]);
+    // Where it is it stays in the way.
+    let words = ["add", "--paused", "--dir", text(moved.home()), text(&other.file)];
+    daemon.told(&["remove", &other.torrent.hex()]);
+    daemon.refuses(&words, exit::REFUSED, &[&info_hash]);
     daemon.end_well();
 }
 

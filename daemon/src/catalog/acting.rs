@@ -5,7 +5,6 @@ use std::path::Path;
 use protocol::control::{
     ErrorCode, ErrorReply, EventKind, MAX_LABEL_LENGTH, MoveRequest, Patch, State as Shown,
 };
-use protocol::meta::Info;
 
 use crate::bus::board::now_unix_s;
 use crate::bus::{Action, Reply, Request, TorrentId};
@@ -15,7 +14,6 @@ use crate::storage::state::{Change, State};
 use super::actor::Actor;
 use super::chores::Done;
 use super::entry::{Chore, Relocation, Removal, Stage};
-use super::paths::path_hashes;
 
 impl Actor {
     /// Takes in a request.
@@ -171,19 +169,6 @@ impl Actor {
             Stage::Busy(busy) if busy.chore == Chore::Relocate => Err(conflict("it is being moved already")),
             _ => Ok(()),
         }
-    }
-
-    /// Has a torrent hold the paths where it is, and those where it is to be moved.
-    pub(super) fn hold_paths(
-        &mut self,
-        id: TorrentId,
-        info: &Info,
-        to: Option<&Path>,
-    ) -> Result<(), ErrorReply> {
-        let (dir, lies_in) = (self.dir(id), self.lies_in(id));
-        let folders: Vec<&Path> = to.into_iter().chain([&*dir, &*lies_in]).collect();
-        let paths = path_hashes(info, &folders);
-        self.commit(id, &Change { paths: Some(paths), ..Change::default() })
     }
 
     fn want_relocation(&mut self, id: TorrentId, relocation: Relocation) {

@@ -127,38 +127,6 @@ impl Actor {
         }
     }
 
-    /// Refuses a torrent with files that lie where another has some: what is written to the one would be read, or
-    /// written, as the other. Those that are only read may be shared.
-    pub(super) fn refuse_taken_paths(
-        &mut self,
-        id: Option<TorrentId>,
-        info: &Info,
-        folders: &[&Path],
-        only_reads: bool,
-    ) -> Result<(), ErrorReply> {
-        let hashes = path_hashes(info, folders);
-        let holders = self.state.with_paths(&hashes, id.map(|id| id.0));
-        let holders = holders.map_err(|error| ErrorReply::new(ErrorCode::Failed, error.to_string()))?;
-        let in_the_way =
-            holders.into_iter().map(TorrentId).find(|other| !only_reads || self.may_write(*other));
-        let Some((other, name)) =
-            in_the_way.and_then(|id| self.board.with(id, |row| (row.info_hash, row.name.to_string())))
-        else {
-            return Ok(());
-        };
-        let message = format!(
-            "files of {} in {} are those of {name} ({other}) too: choose another folder, or --seed-only",
-            info.name(),
-            folders.first().unwrap_or(&Path::new("")).display()
-        );
-        Err(ErrorReply::new(ErrorCode::Conflict, message).about(other))
-    }
-
-    /// Whether a torrent is, or will be, written to its files.
-    pub(super) fn may_write(&self, id: TorrentId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| !entry.marks.is_seed_only && !entry.marks.is_complete)
-    }
-
     fn incomplete_dir(&self, request: &AddRequest) -> Option<Option<String>> {
         let dir =
             self.settings.incomplete_dir.as_ref().filter(|_| !request.seed_only && !request.skip_check)?;

@@ -126,9 +126,6 @@ impl Actor {
         let relocation = entry.wish().relocation.take();
         entry.tidy();
         let owes_hook = result.is_ok() && std::mem::take(&mut entry.marks.owes_hook);
-        if result.is_err() {
-            self.release_paths(id);
-        }
         match relocation.and_then(|it| it.reply) {
             Some(reply) => drop(reply.send(result)),
             // It went home by itself, because it was complete.
@@ -141,18 +138,6 @@ impl Actor {
             self.call_hook(id, Occasion::Completed);
         }
         self.advance(id);
-    }
-
-    /// Has a torrent that stays where it is hold no other paths.
-    fn release_paths(&mut self, id: TorrentId) {
-        let released = match self.info(id) {
-            Ok(Some(info)) => self.hold_paths(id, &info, None),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = released {
-            tracing::warn!("paths are held that are not used any more: {error}");
-        }
     }
 
     /// Has a torrent that is complete moved to where it belongs, if it lies elsewhere.
