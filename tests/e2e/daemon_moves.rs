@@ -1,12 +1,15 @@
 //! Moves that do not come to their end: what is where, and what may be added there.
 
 use std::fs;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
-use tests::btctl::exit;
-use tests::daemon::{Home, text};
+use tests::btctl::{assert_code, btctl, exit};
+use tests::daemon::{Daemon, Home, text};
 use tests::download::Download;
+use tests::process::Output;
 use tests::wire::Speaks;
 
 use crate::Case;
@@ -14,6 +17,7 @@ use crate::offer::Offer;
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_goes_home_after_a_stop_on_the_way", daemon_goes_home_after_a_stop_on_the_way),
+    Case::new("daemon_shows_a_check_that_waits_for_a_move", daemon_shows_a_check_that_waits_for_a_move),
     Case::new("daemon_holds_no_path_after_a_kill_on_the_way", daemon_holds_no_path_after_a_kill_on_the_way),
     Case::new("daemon_holds_no_path_after_a_move_that_failed", daemon_holds_no_path_after_a_move_that_failed),
 ];
@@ -49,6 +53,33 @@ fn daemon_goes_home_after_a_stop_on_the_way() {
     daemon.end_well();
 }
 
+/// Has a torrent moved into `folder`; returns when files are being copied there.
+fn begin_move(home: &Home, daemon: &Daemon<'_>, info_hash: &str, folder: &Path) -> JoinHandle<Output> {
+    let words = ["move".to_owned(), info_hash.to_owned(), text(folder).to_owned()];
+    let socket = home.socket();
+    let moving = thread::spawn(move || btctl(&socket, &words));
+    daemon.wait("copy that has begun", |_| fs::read_dir(folder).ok()?.flatten().next());
+    moving
+}
+
+/// Who waits for a check sees it from when it was asked for, so that its end is not taken for that of another.
+fn daemon_shows_a_check_that_waits_for_a_move() {
+    let offer = Offer::single_with("d-check-move", LONG, &["--piece-length", "1MiB"]);
+    let away = TempDir::new_in("/dev/shm").unwrap();
+    let home = Home::new("d-check-move-home", "");
+    let daemon = home.start();
+    let info_hash = offer.seed_by(&daemon);
+    let moving = begin_move(&home, &daemon, &info_hash, away.path());
+    assert_eq!(daemon.ask("POST", &format!("/v1/torrents/{info_hash}/verify"), None).status, 200);
+    assert_eq!(daemon.torrent(&info_hash)["state"], "checking");
+    assert_code(&moving.join().unwrap(), exit::DONE, &[]);
+    daemon.wait_state(&info_hash, "seeding");
+    // Twice: when it was added, and now.
+    assert_eq!(daemon.metric("btd_hashed_bytes_total"), 2.0 * LONG as f64);
+    assert_eq!(fs::metadata(away.path().join("payload.bin")).unwrap().len(), LONG);
+    daemon.end_well();
+}
+
 fn daemon_holds_no_path_after_a_kill_on_the_way() {
     let moved = Offer::single_with("d-hold-kill", LONG, &["--piece-length", "1MiB"]);
     let other = Offer::single("d-hold-kill-other", LENGTH);
@@ -56,10 +87,7 @@ fn daemon_holds_no_path_after_a_kill_on_the_way() {
     let home = Home::new("d-hold-kill-home", "");
     let daemon = home.start();
     let info_hash = moved.seed_by(&daemon);
-    let words = ["move".to_owned(), info_hash.clone(), text(away.path()).to_owned()];
-    let socket = home.socket();
-    let moving = std::thread::spawn(move || tests::btctl::btctl(&socket, &words));
-    daemon.wait("copy that has begun", |_| fs::read_dir(away.path()).ok()?.flatten().next());
+    let moving = begin_move(&home, &daemon, &info_hash, away.path());
     daemon.kill();
     assert_ne!(moving.join().unwrap().code(), Some(exit::DONE), "it was cut short");
     let daemon = home.start();
