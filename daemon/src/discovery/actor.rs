@@ -277,7 +277,7 @@ impl Actor {
 
     /// Has the trackers of a torrent told that it has stopped.
     fn dismiss(&mut self, info_hash: InfoHash, mut torrent: Torrent, now: Instant) {
-        for ask in torrent.schedule.stop() {
+        for ask in torrent.schedule.stop(now) {
             if self.farewells >= MAX_FAREWELLS {
                 return;
             }

@@ -219,10 +219,12 @@ impl Schedule {
         }
     }
 
-    /// Ends the schedule: nothing is due any more but these announces, to all trackers that were told `started`.
-    pub fn stop(&mut self) -> Vec<Ask> {
+    /// Ends the schedule: nothing is due any more but these announces, to all trackers that were told `started`, and
+    /// to those that may be hearing it right now.
+    pub fn stop(&mut self, now: Instant) -> Vec<Ask> {
+        let now = Moment::until(self.epoch, now);
         self.is_stopped = true;
-        self.endpoints.iter_mut().filter_map(Endpoint::stop).collect()
+        self.endpoints.iter_mut().filter_map(|endpoint| endpoint.stop(now)).collect()
     }
 
     /// What is known about each tracker, in the order in which they are asked over IPv4 first.

@@ -282,6 +282,24 @@ async fn a_removed_torrent_is_stopped_at_its_tracker() {
 }
 
 #[tokio::test]
+async fn a_torrent_whose_start_was_not_answered_yet_is_stopped_too() {
+    let (settings, _found) = settings();
+    let (asked, mut requests) = mpsc::unbounded_channel();
+    let at = serve(move |target| {
+        let query = query(&target);
+        let is_stopped = query.event == Event::Stopped;
+        asked.send(query).ok();
+        async move { if is_stopped { body(answer(&[])) } else { std::future::pending().await } }
+    })
+    .await;
+    let discovery = Discovery::start(settings).unwrap();
+    discovery.handle().add(tracked(1, &[&[format!("http://{at}/")]]));
+    assert_eq!(next(&mut requests).await.event, Event::Started);
+    stop(discovery, PATIENCE).await;
+    assert_eq!(next(&mut requests).await.event, Event::Stopped);
+}
+
+#[tokio::test]
 async fn stopping_is_bounded_however_slow_trackers_are() {
     let (settings, mut found) = settings();
     let (asked, mut goodbyes) = mpsc::unbounded_channel();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Answer, Ask, Event, Failure, Family, Moment, RetryIn, TrackerStatus, TrackerUrl};
+use super::{Answer, Ask, Event, Failure, Family, Moment, PATIENCE, RetryIn, TrackerStatus, TrackerUrl};
 
 /// When to announce again if the tracker does not say (BEP 3 leaves it open; trackers mean about this).
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
@@ -244,9 +244,11 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn stop(&mut self) -> Option<Ask> {
-        let is_told = std::mem::take(&mut self.is_started) && !self.is_silenced;
-        is_told.then(|| self.asks(Event::Stopped))
+    /// A tracker that was asked a moment ago may have heard it before its answer comes.
+    pub(super) fn stop(&mut self, now: Moment) -> Option<Ask> {
+        let may_know = matches!(self.asking.take(), Some(Asking::Sent(at)) if now < at.after(PATIENCE));
+        let knows = std::mem::take(&mut self.is_started) || may_know;
+        (knows && !self.is_silenced).then(|| self.asks(Event::Stopped))
     }
 
     /// `epoch` is when its schedule began.

@@ -129,7 +129,7 @@ fn the_next_tier_is_asked_when_the_first_failed_and_the_first_again_later() {
     bench.answer(&again, 1800, None);
     bench.wait(2000);
     assert_eq!(bench.ask().tracker, 0, "it is in charge again, and the second is left alone");
-    assert_eq!(bench.schedule.stop().len(), 2, "both know of the torrent");
+    assert_eq!(bench.schedule.stop(bench.now).len(), 2, "both know of the torrent");
 }
 
 #[test]
@@ -220,10 +220,32 @@ fn only_trackers_that_were_told_started_are_told_stopped() {
     bench.wait(10_000);
     let expected =
         Ask { tracker: 1, family: Family::V4, event: Event::Stopped, tracker_id: Some(b"id".to_vec()) };
-    assert_eq!(bench.schedule.stop(), [expected]);
+    assert_eq!(bench.schedule.stop(bench.now), [expected]);
     assert!(
-        bench.due().is_empty() && bench.schedule.next_due().is_none() && bench.schedule.stop().is_empty()
+        bench.due().is_empty()
+            && bench.schedule.next_due().is_none()
+            && bench.schedule.stop(bench.now).is_empty()
     );
+}
+
+#[test]
+fn a_tracker_that_may_be_hearing_of_the_start_is_told_of_the_end_unless_it_is_silent() {
+    let told = |waits_s: Option<u64>| {
+        let mut bench = Bench::new(&[&[1]]);
+        let asks = bench.schedule.due(bench.now);
+        if let Some(waits_s) = waits_s {
+            bench.schedule.sent(&asks[0], bench.now);
+            bench.wait(waits_s);
+        }
+        let told = bench.schedule.stop(bench.now);
+        assert!(told.iter().all(|ask| (ask.tracker, ask.event) == (0, Event::Stopped)));
+        assert!(bench.schedule.stop(bench.now).is_empty(), "once");
+        told.len()
+    };
+    assert_eq!(told(Some(0)), 1);
+    assert_eq!(told(Some(PATIENCE.as_secs() - 1)), 1);
+    assert_eq!(told(Some(PATIENCE.as_secs())), 0, "the end does not wait for one that keeps silent");
+    assert_eq!(told(None), 0, "what waits in our queue was heard by nobody");
 }
 
 #[test]
@@ -258,7 +280,7 @@ fn families_are_kept_apart() {
     let states: Vec<_> = bench.schedule.status().iter().map(|status| status.state).collect();
     assert_eq!(states, [TrackerState::Working, TrackerState::NoAddress]);
     assert!(bench.until_due() >= 60);
-    assert_eq!(bench.schedule.stop().len(), 1);
+    assert_eq!(bench.schedule.stop(bench.now).len(), 1);
 }
 
 #[test]
@@ -289,7 +311,7 @@ fn a_torrent_that_was_announced_before_waits_for_its_time() {
     assert!(bench.due().is_empty());
     assert_eq!(bench.schedule.status()[0].next, Some(first));
     assert_eq!(bench.until_due(), 600);
-    assert!(bench.schedule.stop().is_empty(), "nobody was told anything");
+    assert!(bench.schedule.stop(bench.now).is_empty(), "nobody was told anything");
     bench.schedule = Schedule::new(Arc::clone(bench.schedule.trackers()), first, bench.now, &mut bench.rng);
     bench.schedule.want_peers(bench.now);
     let ask = bench.ask();
