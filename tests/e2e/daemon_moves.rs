@@ -16,6 +16,10 @@ use crate::Case;
 use crate::offer::Offer;
 
 pub(crate) const CASES: &[Case] = &[
+    Case::new(
+        "daemon_does_not_fetch_what_was_said_to_lie_elsewhere",
+        does_not_fetch_what_was_said_to_lie_elsewhere,
+    ),
     Case::new("daemon_goes_home_after_a_stop_on_the_way", daemon_goes_home_after_a_stop_on_the_way),
     Case::new("daemon_shows_a_check_that_waits_for_a_move", daemon_shows_a_check_that_waits_for_a_move),
     Case::new("daemon_holds_no_path_after_a_kill_on_the_way", daemon_holds_no_path_after_a_kill_on_the_way),
@@ -25,6 +29,33 @@ pub(crate) const CASES: &[Case] = &[
 /// So much takes a while to be copied.
 const LONG: u64 = 400_000_000;
 const LENGTH: u64 = 300_017;
+
+/// What was complete and is not found where it is said to lie is a mistake, and no download.
+fn does_not_fetch_what_was_said_to_lie_elsewhere() {
+    let offer = Offer::single("d-elsewhere", LENGTH);
+    let home = Home::new("d-elsewhere-home", "");
+    let daemon = home.start();
+    fs::copy(&offer.payload, home.data().join("payload.bin")).unwrap();
+    let info_hash = daemon.add(&["--wait", "--timeout", "100s", text(&offer.file)]);
+    let elsewhere = home.join("elsewhere");
+    daemon.told(&["move", "--already-there", &info_hash, text(&elsewhere)]);
+    let is_told_of = |daemon: &Daemon<'_>| {
+        let torrent = daemon.wait_state(&info_hash, "error");
+        let error = torrent["error"].as_str().unwrap();
+        assert!(error.contains("No such file") && error.contains("btctl verify"), "{error}");
+    };
+    is_told_of(&daemon);
+    daemon.end_well();
+    let daemon = home.start();
+    is_told_of(&daemon);
+    daemon.told(&["resume", &info_hash]);
+    is_told_of(&daemon);
+    assert!(!elsewhere.exists(), "nothing was made there");
+    daemon.told(&["move", "--already-there", &info_hash, text(&home.data())]);
+    daemon.wait_state(&info_hash, "seeding");
+    Download::start(daemon.address(), &offer.torrent, Speaks::Fast).whole();
+    daemon.end_well();
+}
 
 /// The folder for what is incomplete is on a file system of its own, so that files are copied.
 fn daemon_goes_home_after_a_stop_on_the_way() {

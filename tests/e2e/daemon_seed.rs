@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tests::btctl::exit;
+use tests::btctl::{assert_code, exit};
 use tests::compare::{EmptyFiles, assert_same};
 use tests::daemon::{Daemon, Home, text};
 use tests::download::{Download, Event};
@@ -24,6 +24,9 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("daemon_shares_a_payload_among_seeds", daemon_shares_a_payload_among_seeds),
     Case::new("daemon_never_sends_what_it_has_not_hashed", daemon_never_sends_what_it_has_not_hashed),
     Case::new("daemon_says_that_a_payload_is_gone", daemon_says_that_a_payload_is_gone),
+    Case::new("daemon_says_that_a_payload_never_was_there", daemon_says_that_a_payload_never_was_there),
+    Case::new("daemon_names_what_lets_it_see_homes", daemon_names_what_lets_it_see_homes)
+        .needs(&[Need::Mounts]),
     Case::new("daemon_verifies_and_fetches_again", daemon_verifies_and_fetches_again),
 ];
 
@@ -101,6 +104,11 @@ fn daemon_leaves_a_broken_seed_as_it_is() {
     });
     let progress = torrent["progress"].as_f64().unwrap();
     assert!(progress > 0.0 && progress < 1.0, "{torrent}");
+    // Whoever waits for all of it, or has it checked, is told.
+    daemon.refuses(&["wait", &info_hash, "--timeout", "100s"], exit::REFUSED, &["only to be seeded"]);
+    let checked = daemon.btctl(&["verify", "--wait", "--timeout", "100s", &info_hash]);
+    assert_code(&checked, exit::REFUSED, &[]);
+    assert!(checked.stdout().contains("incomplete"), "{}", checked.describe());
     // A peer that has all of it, and gives, is of no use: it is parted from, and nothing was asked of it.
     let mut seed = Peer::greet(daemon.address(), offer.torrent.info_hash, Speaks::Fast);
     seed.send(&[frame(id::HAVE_ALL, &[]), frame(id::UNCHOKE, &[])].concat());
@@ -218,6 +226,46 @@ fn daemon_says_that_a_payload_is_gone() {
     daemon.told(&["resume", &info_hash]);
     daemon.wait_state(&info_hash, "seeding");
     download(&daemon, &offer);
+    daemon.end_well();
+}
+
+/// A folder that was mistyped is told of at once, and can be named again.
+fn daemon_says_that_a_payload_never_was_there() {
+    let offer = Offer::folder("d-nowhere", FILES, PIECES_OF_64_KIB);
+    let home = Home::new("d-nowhere-home", "");
+    let daemon = home.start();
+    let add = ["add", "--seed-only", "--wait", "--timeout", "100s", text(&offer.file)];
+    daemon.refuses(&add, exit::REFUSED, &["No such file", "btctl move --already-there"]);
+    let info_hash = offer.torrent.hex();
+    daemon.told(&["resume", &info_hash]);
+    daemon.refuses(&["wait", &info_hash, "--timeout", "100s"], exit::REFUSED, &["No such file"]);
+    daemon.told(&["move", "--already-there", &info_hash, text(offer.home())]);
+    daemon.told(&["wait", &info_hash, "--timeout", "100s"]);
+    download(&daemon, &offer);
+    // What a check no longer finds is told of too.
+    let away = home.join("away");
+    fs::rename(&offer.payload, &away).unwrap();
+    let checked = daemon.btctl(&["verify", "--wait", "--timeout", "100s", &info_hash]);
+    assert_code(&checked, exit::REFUSED, &[]);
+    assert!(checked.stdout().contains("No such file"), "{}", checked.describe());
+    daemon.end_well();
+}
+
+/// To a service the folders of users look empty (ProtectHome=tmpfs): the daemon runs where one does.
+fn daemon_names_what_lets_it_see_homes() {
+    let offer = Offer::single("d-hidden", LENGTH);
+    let home = Home::new("d-hidden-home", "");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c"]);
+    command.arg("mount -t tmpfs tmpfs /run && mkdir /run/user && exec \"$1\" run --config \"$2\"");
+    command.arg("sh").arg(tests::btd::binary()).arg(home.config());
+    let daemon = home.start_with(command);
+    let id = daemon.add(&["--seed-only", "--dir", "/run/user/ann", text(&offer.file)]);
+    let torrent = daemon.wait_state(&id, "error");
+    let error = torrent["error"].as_str().unwrap();
+    for words in ["No such file", " BindReadOnlyPaths=/run/user/ann ", "/etc/systemd/system/btd.service.d/"] {
+        assert!(error.contains(words), "{error}");
+    }
     daemon.end_well();
 }
 

@@ -16,6 +16,8 @@ use crate::process::{Output, Running};
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Longest that a client may take to end.
 const END_LIMIT: Duration = Duration::from_secs(60);
+/// How often a transmission-cli is started that ends by itself.
+const MAX_STARTS: usize = 10;
 /// Where clients listen inside a namespace.
 const PORT: u16 = 6881;
 
@@ -101,10 +103,21 @@ impl Transmission {
             r#"{"dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false}"#;
         fs::create_dir_all(settings).expect("the folder for settings can be made");
         fs::write(settings.join("settings.json"), quiet).expect("settings can be written");
-        let mut command = namespace.command("transmission-cli");
-        command.arg("-g").arg(settings).arg("-w").arg(folder);
-        command.args(["--no-portmap", "--verify", "-p", &PORT.to_string()]).arg(torrent);
-        Self { process: Running::spawn(command) }
+        let start = || {
+            let mut command = namespace.command("transmission-cli");
+            command.arg("-g").arg(settings).arg("-w").arg(folder);
+            command.args(["--no-portmap", "--verify", "-p", &PORT.to_string()]).arg(torrent);
+            let process = Running::spawn(command);
+            process
+                .wait_for("line about its state", START_LIMIT, |output| {
+                    let is_there = output.stdout.contains(&b'\r');
+                    (is_there || output.status.is_some()).then_some(is_there)
+                })
+                .then_some(Self { process })
+        };
+        // It ends at once when it looks at itself while its check has not begun, on a busy machine.
+        let mut starts = std::iter::repeat_with(start).take(MAX_STARTS);
+        starts.find_map(|started| started).expect("transmission-cli goes on")
     }
 
     /// Waits until it has the whole payload.

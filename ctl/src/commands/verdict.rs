@@ -2,6 +2,8 @@
 
 use protocol::control::{EventKind, State, Torrent};
 
+use crate::render::units::percent;
+
 /// What torrents are waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goal {
@@ -32,8 +34,11 @@ impl Goal {
         let error = || Verdict::Failed(torrent.error.clone().unwrap_or_else(|| "it failed".to_owned()));
         match (self, torrent.state) {
             (Self::Complete, State::Error) => error(),
-            (Self::Complete, State::Seeding) => Verdict::Done,
-            (Self::Complete, State::Paused) if is_whole(torrent) => Verdict::Done,
+            (Self::Complete, State::Seeding | State::Paused) if is_whole(torrent) => Verdict::Done,
+            (Self::Complete, State::Seeding) => Verdict::Failed(format!(
+                "{} of it is there, and it is only to be seeded",
+                percent(torrent.progress)
+            )),
             (Self::Checked, state) if state != State::Checking => Verdict::Done,
             _ => Verdict::Waiting,
         }
@@ -49,10 +54,7 @@ impl Goal {
             }
             (Self::Checked, _) => Verdict::Waiting,
             (Self::Complete, EventKind::Error { message }) => Verdict::Failed(message.clone()),
-            (Self::Complete, EventKind::State { to: State::Error, .. }) => Verdict::Look,
-            (Self::Complete, EventKind::Completed | EventKind::State { to: State::Seeding, .. }) => {
-                Verdict::Done
-            }
+            (Self::Complete, EventKind::Completed) => Verdict::Done,
             // A change of what is wanted may have made it complete.
             (Self::Complete, EventKind::State { .. } | EventKind::Changed) => Verdict::Look,
             (Self::Complete, _) => Verdict::Waiting,
@@ -60,9 +62,11 @@ impl Goal {
     }
 }
 
-/// Whether all that is wanted is here.
+/// Whether all that is wanted is here. A row that failed tells what was here before.
 pub(super) fn is_whole(torrent: &Torrent) -> bool {
-    torrent.state == State::Seeding || (torrent.size > 0 && torrent.have >= torrent.size)
+    // Nothing is known of the size of one whose metadata is not here.
+    let is_known = torrent.size > 0 || torrent.state == State::Seeding;
+    is_known && torrent.have >= torrent.size && torrent.state != State::Error
 }
 
 #[cfg(test)]
@@ -75,6 +79,10 @@ mod tests {
         let row = |state, have| Torrent { state, have, size: 10, ..example() };
         let judge = |state, have| Goal::Complete.of_row(&row(state, have));
         assert_eq!(judge(State::Seeding, 10), Verdict::Done);
+        assert!(
+            matches!(judge(State::Seeding, 9), Verdict::Failed(_)),
+            "what is only seeded is never complete"
+        );
         assert_eq!(judge(State::Paused, 10), Verdict::Done);
         assert_eq!(judge(State::Paused, 9), Verdict::Waiting);
         assert_eq!(judge(State::Checking, 10), Verdict::Waiting, "what it had is in doubt");
@@ -82,6 +90,7 @@ mod tests {
         assert_eq!(Goal::Complete.of_row(&unknown), Verdict::Waiting);
         let broken = Torrent { error: Some("disk full".to_owned()), ..row(State::Error, 5) };
         assert_eq!(Goal::Complete.of_row(&broken), Verdict::Failed("disk full".to_owned()));
+        assert!(!is_whole(&row(State::Error, 10)) && is_whole(&row(State::Paused, 10)));
         assert_eq!(Goal::Checked.of_row(&row(State::Checking, 10)), Verdict::Waiting);
         assert_eq!(Goal::Checked.of_row(&row(State::Seeding, 10)), Verdict::Done);
         assert_eq!(
@@ -96,8 +105,9 @@ mod tests {
         let state = |from, to| EventKind::State { from, to };
         let complete = |event: EventKind| Goal::Complete.of_event(&event);
         assert_eq!(complete(EventKind::Completed), Verdict::Done);
-        assert_eq!(complete(state(State::Checking, State::Seeding)), Verdict::Done);
-        assert_eq!(complete(state(State::Checking, State::Downloading)), Verdict::Look);
+        for to in [State::Seeding, State::Downloading] {
+            assert_eq!(complete(state(State::Checking, to)), Verdict::Look);
+        }
         assert_eq!(complete(EventKind::Removed), Verdict::Gone);
         assert_eq!(complete(EventKind::Error { message: "no".into() }), Verdict::Failed("no".into()));
         assert_eq!(complete(state(State::Downloading, State::Error)), Verdict::Look);

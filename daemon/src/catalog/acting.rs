@@ -81,7 +81,8 @@ impl Actor {
                 entry.wish().is_verification = false;
                 entry.tidy();
             }
-            false => entry.marks.is_failed = false,
+            // What was wrong is looked for again, and not only when a peer comes.
+            false => entry.marks.is_looked_at &= !std::mem::take(&mut entry.marks.is_failed),
         }
         self.advance(id);
         Ok(())
@@ -233,7 +234,7 @@ impl Actor {
         self.pause_at_goal(id);
         let Some(entry) = self.entries.get_mut(&id).filter(|_| patch.select.is_some()) else { return };
         // Other files may be wanted now: it is looked at again what of them is there.
-        entry.marks.is_looked_at = false;
+        (entry.marks.is_looked_at, entry.marks.is_complete) = (false, false);
         entry.wish().is_restart = true;
         self.advance(id);
     }

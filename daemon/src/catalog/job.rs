@@ -26,8 +26,7 @@ pub(super) struct Job {
     pub(super) chore: Chore,
     /// Files of the right size are taken for whole.
     pub(super) is_check_skipped: bool,
-    /// It was all there before: that it is not any more is an error.
-    pub(super) must_be_whole: bool,
+    pub(super) least: Least,
     /// Which files are wanted, and how they are made, where what is missing is to be fetched.
     pub(super) download: Option<(Vec<bool>, Placing)>,
     /// Where it belongs, if it is to be looked there too.
@@ -37,6 +36,16 @@ pub(super) struct Job {
     /// What the names of files end in while they are not complete.
     pub(super) suffix: Option<String>,
     pub(super) watch: Arc<Watch>,
+}
+
+/// How much of a payload must be there; that it is not is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Least {
+    Nothing,
+    /// It is only to be seeded.
+    APiece,
+    /// It was all there before.
+    All,
 }
 
 /// What was looked at.
@@ -91,7 +100,7 @@ impl Job {
             let looked = self.seed(&Saved::default());
             match looked.require_complete() {
                 Ok(loaded) => return Ok(Looked::Unproven(loaded)),
-                Err(error) if self.must_be_whole => return Err(error.into()),
+                Err(error) if self.least == Least::All => return Err(error.into()),
                 // Something is missing: it is to be known what.
                 Err(_) => {}
             }
@@ -114,9 +123,13 @@ impl Job {
         self.require(loaded)
     }
 
-    /// Refuses what is not all there although it was.
+    /// Refuses what is there in part only, or not at all, where that will not do.
     fn require(&self, loaded: load::Loaded) -> Result<load::Loaded, ChoreError> {
-        if self.must_be_whole { Ok(loaded.require_complete()?) } else { Ok(loaded) }
+        match self.least {
+            Least::APiece if !loaded.may_have_any() => Ok(loaded.require_complete()?),
+            Least::All => Ok(loaded.require_complete()?),
+            Least::Nothing | Least::APiece => Ok(loaded),
+        }
     }
 
     fn finish(self, loaded: load::Loaded) -> Result<Ready, ChoreError> {

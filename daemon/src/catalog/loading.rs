@@ -17,8 +17,8 @@ use crate::storage::state::Change;
 
 use super::actor::Actor;
 use super::chores::{ChoreError, Done, NewSwarm, Ready};
-use super::entry::{Busy, Chore, Entry, Loaded, Pulse, Stage, Watch};
-use super::job::Job;
+use super::entry::{Busy, Chore, Entry, Loaded, Marks, Pulse, Stage, Watch};
+use super::job::{Job, Least};
 use super::paths::placed;
 
 /// How long what was noted may take to be written, before a torrent is looked at anew.
@@ -26,6 +26,9 @@ const NOTES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to do about payload that is no longer what it was.
 const REMEDY: &str = "put it back and `btctl resume`, or have what is missing fetched after `btctl verify`";
+/// The same where nothing is to be fetched, and what to do if it never was there.
+const REMEDY_OF_SEED: &str =
+    "put it there and `btctl resume`, or `btctl move --already-there` to where it lies";
 
 impl Actor {
     /// Finds out what of a torrent is on disk.
@@ -109,15 +112,19 @@ impl Actor {
         };
         let dir = self.lies_in(id);
         let is_check_skipped = marks.is_check_skipped;
-        let is_service = matches!(chore, Chore::Load | Chore::Fetch);
-        let must_be_whole = is_service && marks.is_complete && choices.select.is_empty();
+        let was_whole = chore != Chore::Verify && marks.is_complete && choices.select.is_empty();
+        let least = match (was_whole, marks.is_seed_only) {
+            (true, _) => Least::All,
+            (false, true) => Least::APiece,
+            (false, false) => Least::Nothing,
+        };
         Ok(Job {
             info,
             dir,
             saved,
             chore,
             is_check_skipped,
-            must_be_whole,
+            least,
             download,
             home: (chore == Chore::Look && lies_elsewhere).then(|| self.dir(id)),
             is_home: false,
@@ -137,21 +144,23 @@ impl Actor {
         self.lively.remove(&id);
         match result {
             Err(ChoreError::Cancelled) => {}
-            Err(ChoreError::Load(error)) if entry.marks.is_complete => {
-                return self.fail(id, format!("{error}: {REMEDY}"));
-            }
-            Err(error) => {
-                if chore == Chore::Verify {
-                    entry.wish().is_verification = false;
-                    entry.marks.is_failed = false;
-                    entry.tidy();
-                }
-                return self.fail(id, error.to_string());
-            }
+            Err(error) => return self.not_ready(id, chore, &error),
             Ok(_) if entry.is_obsolete(chore) => {}
             Ok(ready) => return self.take_up(id, chore, ready),
         }
         self.advance(id);
+    }
+
+    /// A torrent was looked at in vain.
+    fn not_ready(&mut self, id: TorrentId, chore: Chore, error: &ChoreError) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if chore == Chore::Verify {
+            entry.wish().is_verification = false;
+            entry.marks.is_failed = false;
+            entry.tidy();
+        }
+        let remedy = remedy(entry.marks).filter(|_| matches!(error, ChoreError::Load(_)));
+        self.fail(id, remedy.map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}")));
     }
 
     fn take_up(&mut self, id: TorrentId, chore: Chore, ready: Ready) {
@@ -179,8 +188,9 @@ impl Actor {
         }
         match chore {
             // What was whole and is not any more is not fetched again before the user has heard of it.
-            Chore::Load | Chore::Fetch if was_complete && !is_complete => {
-                self.fail(id, format!("its payload is no longer whole: {REMEDY}"));
+            Chore::Look | Chore::Load | Chore::Fetch if was_complete && !is_complete => {
+                let remedy = self.entries.get(&id).and_then(|entry| remedy(entry.marks)).unwrap_or(REMEDY);
+                self.fail(id, format!("its payload is no longer whole: {remedy}"));
             }
             Chore::Load | Chore::Fetch => self.enroll(id, ready, priorities),
             _ => self.advance(id),
@@ -305,6 +315,15 @@ impl Loaded {
             received_at: Instant::now(),
             idle_since: None,
         }
+    }
+}
+
+/// What to do about payload that cannot be used, if it was there or had to be.
+fn remedy(marks: Marks) -> Option<&'static str> {
+    match marks {
+        Marks { is_seed_only: true, .. } => Some(REMEDY_OF_SEED),
+        Marks { is_complete: true, .. } => Some(REMEDY),
+        _ => None,
     }
 }
 

@@ -97,23 +97,23 @@ impl Actor {
         let text = dir.to_str().ok_or_else(|| conflict("the path of the folder is not UTF-8"))?;
         let info = self.info(id)?;
         let paths = info.map(|info| path_hashes(&info, &[dir]));
-        // Where nothing was moved it is not known what is there.
-        let was_moved = |entry: &Entry| {
-            entry.wish.as_ref().and_then(|it| it.relocation.as_ref()).is_none_or(|it| !it.request.is_there)
+        // Where nothing was moved it is not known what is there, and what was wrong before may be right there.
+        let was_told = |entry: &Entry| {
+            entry.wish.as_ref().and_then(|it| it.relocation.as_ref()).is_some_and(|it| it.request.is_there)
         };
-        let is_looked_at =
-            self.entries.get(&id).is_some_and(|entry| entry.marks.is_looked_at && was_moved(entry));
+        let was_told = self.entries.get(&id).is_some_and(was_told);
         let change = Change {
             dir: Some(text.to_owned()),
             lies_in: Some(None),
             paths,
-            is_looked_at: Some(is_looked_at),
+            error: was_told.then_some(None),
             ..Change::default()
         };
         self.commit(id, &change)?;
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.lies_in = None;
-            entry.marks.is_looked_at = is_looked_at;
+            entry.marks.is_looked_at &= !was_told;
+            entry.marks.is_failed &= !was_told;
         }
         let dir = self.interned.text(text);
         self.board.update(id, |row| row.dir = dir);

@@ -249,6 +249,11 @@ impl Loaded {
         }
     }
 
+    /// Whether a piece is there, or may be.
+    pub fn may_have_any(&self) -> bool {
+        self.have.have_count() > 0 || !self.to_check.is_empty()
+    }
+
     /// Goes on if every piece is there, or may be.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ pub mod file;
 mod folder;
 pub mod guard;
 pub mod hash;
-pub mod hint;
+mod hint;
 pub mod keeper;
 pub mod lane;
 pub mod lease;
