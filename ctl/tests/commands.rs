@@ -277,19 +277,26 @@ fn events(kinds: &[Value], ending: Ending) -> Reply {
     Reply::Lines(std::iter::once(&hello).chain(kinds).map(event).collect(), ending)
 }
 
-/// A daemon whose torrent is in `state`, and to which `kinds` happen.
-fn waiting(state: &'static str, kinds: Vec<Value>, ending: Ending) -> Daemon {
+/// The same with all of it there.
+fn whole(state: &str) -> Value {
+    let mut row = row(state);
+    (row["have"], row["progress"]) = (json!(10), json!(1.0));
+    row
+}
+
+/// A daemon whose torrent is `row`, and to which `kinds` happen.
+fn waiting(row: Value, kinds: Vec<Value>, ending: Ending) -> Daemon {
     Daemon::start(move |seen| match seen.line.as_str() {
         "GET /v1/events" => events(&kinds, ending),
         line if line.ends_with("/verify") => Reply::Json(json!({"torrents": [HASH]})),
-        _ => Reply::Json(row(state)),
+        _ => Reply::Json(row.clone()),
     })
 }
 
 #[test]
 fn it_is_waited_until_all_is_here() {
     let done = waiting(
-        "downloading",
+        row("downloading"),
         vec![json!({"event": "changed"}), json!({"event": "completed"})],
         Ending::Open,
     );
@@ -297,17 +304,18 @@ fn it_is_waited_until_all_is_here() {
     assert_eq!((said.code, &said.json()["info_hash"]), (0, &json!(HASH)));
     let seen = done.seen();
     assert_eq!(seen[0].line, "GET /v1/events", "events come first, so that nothing is missed");
-    assert_eq!(waiting("seeding", vec![], Ending::Open).btctl(&["wait", "x"]).code, 0);
-    let added = waiting("downloading", vec![json!({"event": "completed"})], Ending::Open);
+    assert_eq!(waiting(whole("seeding"), vec![], Ending::Open).btctl(&["wait", "x"]).code, 0);
+    let added = waiting(row("downloading"), vec![json!({"event": "completed"})], Ending::Open);
     assert_eq!(added.btctl(&["add", HASH, "--wait"]).code, 0);
     assert!(added.seen().iter().any(|seen| seen.line == "GET /v1/events"));
 }
 
 #[test]
 fn it_is_not_waited_for_what_never_comes() {
-    let code = |state, kinds, ending, args: &[&str]| waiting(state, kinds, ending).btctl(args).code;
+    let code = |state, kinds, ending, args: &[&str]| waiting(row(state), kinds, ending).btctl(args).code;
     let wait: &[&str] = &["wait", "x"];
     assert_eq!(code("error", vec![], Ending::Open, wait), 1);
+    assert_eq!(code("seeding", vec![], Ending::Open, wait), 1, "half of it, and nothing is fetched");
     assert_eq!(
         code("downloading", vec![json!({"event": "error", "message": "disk full"})], Ending::Open, wait),
         1
@@ -322,11 +330,18 @@ fn it_is_not_waited_for_what_never_comes() {
 
 #[test]
 fn a_check_is_waited_for_and_judged() {
-    let checked = || vec![json!({"event": "state", "from": "checking", "to": "seeding"})];
-    let said = waiting("seeding", checked(), Ending::Open).btctl(&["verify", "x", "--wait"]);
+    let verify = |row: Value| {
+        let checked = vec![json!({"event": "state", "from": "checking", "to": row["state"]})];
+        waiting(row, checked, Ending::Open).btctl(&["verify", "x", "--wait"])
+    };
+    let said = verify(whole("seeding"));
     assert_eq!((said.code, said.stdout.starts_with("complete")), (0, true), "{said:?}");
-    let said = waiting("downloading", checked(), Ending::Open).btctl(&["verify", "x", "--wait"]);
-    assert_eq!((said.code, said.stdout.starts_with("incomplete")), (1, true), "{said:?}");
+    for state in ["downloading", "seeding"] {
+        let said = verify(row(state));
+        assert_eq!((said.code, said.stdout.starts_with("incomplete")), (1, true), "{said:?}");
+    }
+    // What it had before is not what it has.
+    assert_eq!(verify(whole("error")).code, 1);
 }
 
 #[test]
