@@ -81,8 +81,9 @@ impl Actor {
                 entry.wish().is_verification = false;
                 entry.tidy();
             }
-            // What was wrong is looked for again, and not only when a peer comes.
-            false => entry.marks.is_looked_at &= !std::mem::take(&mut entry.marks.is_failed),
+            // What was wrong is looked for again at once, and not only when a peer comes.
+            false if std::mem::take(&mut entry.marks.is_failed) => entry.marks.is_looked_at = false,
+            false => {}
         }
         self.advance(id);
         Ok(())

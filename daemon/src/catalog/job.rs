@@ -41,6 +41,7 @@ pub(super) struct Job {
 /// How much of a payload must be there; that it is not is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Least {
+    /// What is missing is fetched.
     Nothing,
     /// It is only to be seeded.
     APiece,

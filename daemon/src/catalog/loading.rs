@@ -159,13 +159,18 @@ impl Actor {
             entry.marks.is_failed = false;
             entry.tidy();
         }
-        let remedy = remedy(entry.marks).filter(|_| matches!(error, ChoreError::Load(_)));
-        self.fail(id, remedy.map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}")));
+        let had_to_be_there = entry.marks.is_complete || entry.marks.is_seed_only;
+        let text = match (error, had_to_be_there) {
+            (ChoreError::Load(error), true) => format!("{error}: {}", remedy(entry.marks)),
+            (error, _) => error.to_string(),
+        };
+        self.fail(id, text);
     }
 
     fn take_up(&mut self, id: TorrentId, chore: Chore, ready: Ready) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let was_complete = entry.marks.is_complete;
+        let remedy = remedy(entry.marks);
         if chore == Chore::Verify {
             entry.wish().is_verification = false;
             entry.marks.is_failed = false;
@@ -189,7 +194,6 @@ impl Actor {
         match chore {
             // What was whole and is not any more is not fetched again before the user has heard of it.
             Chore::Look | Chore::Load | Chore::Fetch if was_complete && !is_complete => {
-                let remedy = self.entries.get(&id).and_then(|entry| remedy(entry.marks)).unwrap_or(REMEDY);
                 self.fail(id, format!("its payload is no longer whole: {remedy}"));
             }
             Chore::Load | Chore::Fetch => self.enroll(id, ready, priorities),
@@ -318,13 +322,9 @@ impl Loaded {
     }
 }
 
-/// What to do about payload that cannot be used, if it was there or had to be.
-fn remedy(marks: Marks) -> Option<&'static str> {
-    match marks {
-        Marks { is_seed_only: true, .. } => Some(REMEDY_OF_SEED),
-        Marks { is_complete: true, .. } => Some(REMEDY),
-        _ => None,
-    }
+/// What to do about payload that is not there although it had to be.
+fn remedy(marks: Marks) -> &'static str {
+    if marks.is_seed_only { REMEDY_OF_SEED } else { REMEDY }
 }
 
 /// Bytes of wanted pieces that are not verified.

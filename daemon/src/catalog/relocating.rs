@@ -98,22 +98,22 @@ impl Actor {
         let info = self.info(id)?;
         let paths = info.map(|info| path_hashes(&info, &[dir]));
         // Where nothing was moved it is not known what is there, and what was wrong before may be right there.
-        let was_told = |entry: &Entry| {
-            entry.wish.as_ref().and_then(|it| it.relocation.as_ref()).is_some_and(|it| it.request.is_there)
+        let relocation = |entry: &Entry| {
+            entry.wish.as_ref().and_then(|it| it.relocation.as_ref()).map(|it| it.request.is_there)
         };
-        let was_told = self.entries.get(&id).is_some_and(was_told);
+        let is_there = self.entries.get(&id).and_then(relocation) == Some(true);
         let change = Change {
             dir: Some(text.to_owned()),
             lies_in: Some(None),
             paths,
-            error: was_told.then_some(None),
+            error: is_there.then_some(None),
             ..Change::default()
         };
         self.commit(id, &change)?;
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.lies_in = None;
-            entry.marks.is_looked_at &= !was_told;
-            entry.marks.is_failed &= !was_told;
+            entry.marks.is_looked_at &= !is_there;
+            entry.marks.is_failed &= !is_there;
         }
         let dir = self.interned.text(text);
         self.board.update(id, |row| row.dir = dir);

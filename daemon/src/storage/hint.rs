@@ -13,6 +13,7 @@ const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 /// Advice for an error of a payload file at `path`, as the end of its text; empty where there is none to give.
 pub(super) fn ending(error: &io::Error, path: &Path) -> String {
     let home = HOMES.into_iter().find(|home| path.starts_with(home));
+    // What has just said that something is not there does not keep us waiting now.
     let is_hidden =
         || home.is_some_and(|home| statfs(home).is_ok_and(|at| at.filesystem_type() == TMPFS_MAGIC));
     let (key, right) = match (error.kind(), home) {
