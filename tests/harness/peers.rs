@@ -107,17 +107,23 @@ impl Transmission {
             let mut command = namespace.command("transmission-cli");
             command.arg("-g").arg(settings).arg("-w").arg(folder);
             command.args(["--no-portmap", "--verify", "-p", &PORT.to_string()]).arg(torrent);
-            let process = Running::spawn(command);
-            process
-                .wait_for("line about its state", START_LIMIT, |output| {
-                    let is_there = output.stdout.contains(&b'\r');
-                    (is_there || output.status.is_some()).then_some(is_there)
-                })
-                .then_some(Self { process })
+            Running::spawn(command)
+        };
+        let goes_on = |process: &Running| {
+            process.wait_for("line about its state", START_LIMIT, |output| {
+                let is_there = output.stdout.contains(&b'\r');
+                (is_there || output.status.is_some()).then_some(is_there)
+            })
         };
         // It ends at once when it looks at itself while its check has not begun, on a busy machine.
-        let mut starts = std::iter::repeat_with(start).take(MAX_STARTS);
-        starts.find_map(|started| started).expect("transmission-cli goes on")
+        let mut process = start();
+        for _ in 1..MAX_STARTS {
+            if goes_on(&process) {
+                break;
+            }
+            process = start();
+        }
+        Self { process }
     }
 
     /// Waits until it has the whole payload.
