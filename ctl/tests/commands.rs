@@ -13,13 +13,20 @@ use daemon::{Daemon, Ending, Reply, Seen, btctl, refusal};
 
 const HASH: &str = "5ba93c9db0cff93f52b521d7420e43f6eda2784f";
 
-/// A row, as the daemon sends it.
+/// A row, as the daemon sends it; half of it is there.
 fn row(state: &str) -> Value {
     json!({
         "info_hash": HASH, "name": "a\u{1b}[2J.iso", "state": state, "progress": 0.5, "size": 10, "have": 5, "uploaded": 0,
         "downloaded": 5, "ratio": 0.0, "upload_rate": 0, "download_rate": 0, "peers": 0, "seeds": 0, "eta_s": null,
         "label": null, "error": null, "dir": "/srv", "added_at": 7
     })
+}
+
+/// The same with all of it there.
+fn whole(state: &str) -> Value {
+    let mut row = row(state);
+    (row["have"], row["progress"]) = (json!(10), json!(1.0));
+    row
 }
 
 fn page(rows: &[Value], next: Option<&str>) -> Reply {
@@ -275,13 +282,6 @@ fn events(kinds: &[Value], ending: Ending) -> Reply {
     };
     let hello = json!({"event": "hello"});
     Reply::Lines(std::iter::once(&hello).chain(kinds).map(event).collect(), ending)
-}
-
-/// The same with all of it there.
-fn whole(state: &str) -> Value {
-    let mut row = row(state);
-    (row["have"], row["progress"]) = (json!(10), json!(1.0));
-    row
 }
 
 /// A daemon whose torrent is `row`, and to which `kinds` happen.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 use tests::btctl::{assert_code, exit};
@@ -255,7 +256,7 @@ fn daemon_says_that_a_payload_never_was_there() {
 fn daemon_names_what_lets_it_see_homes() {
     let offer = Offer::single("d-hidden", LENGTH);
     let home = Home::new("d-hidden-home", "");
-    let mut command = std::process::Command::new("unshare");
+    let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c"]);
     command.arg("mount -t tmpfs tmpfs /run && mkdir /run/user && exec \"$1\" run --config \"$2\"");
     command.arg("sh").arg(tests::btd::binary()).arg(home.config());

@@ -21,7 +21,7 @@ use endpoint::{Endpoint, Turn};
 use moment::Moment;
 
 /// How long the tracker in charge may leave an announce unanswered before the next one is asked as well, so that
-/// a dead tracker at the head of the list does not hold up the download.
+/// a dead tracker at the head of the list does not hold up the download. At the end it counts as silent after as long.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 /// When the trackers of one torrent are asked. Some hundred bytes, for there may be a hundred thousand.

@@ -57,6 +57,10 @@ impl Bench {
         self.schedule.failed(ask, Failure::Refused(refusal), self.now, &mut self.rng);
     }
 
+    fn stop(&mut self) -> Vec<Ask> {
+        self.schedule.stop(self.now)
+    }
+
     /// Seconds until something is due.
     fn until_due(&self) -> u64 {
         self.schedule.next_due().unwrap().saturating_duration_since(self.now).as_secs()
@@ -129,7 +133,7 @@ fn the_next_tier_is_asked_when_the_first_failed_and_the_first_again_later() {
     bench.answer(&again, 1800, None);
     bench.wait(2000);
     assert_eq!(bench.ask().tracker, 0, "it is in charge again, and the second is left alone");
-    assert_eq!(bench.schedule.stop(bench.now).len(), 2, "both know of the torrent");
+    assert_eq!(bench.stop().len(), 2, "both know of the torrent");
 }
 
 #[test]
@@ -220,12 +224,8 @@ fn only_trackers_that_were_told_started_are_told_stopped() {
     bench.wait(10_000);
     let expected =
         Ask { tracker: 1, family: Family::V4, event: Event::Stopped, tracker_id: Some(b"id".to_vec()) };
-    assert_eq!(bench.schedule.stop(bench.now), [expected]);
-    assert!(
-        bench.due().is_empty()
-            && bench.schedule.next_due().is_none()
-            && bench.schedule.stop(bench.now).is_empty()
-    );
+    assert_eq!(bench.stop(), [expected]);
+    assert!(bench.due().is_empty() && bench.schedule.next_due().is_none() && bench.stop().is_empty());
 }
 
 #[test]
@@ -237,9 +237,9 @@ fn a_tracker_that_may_be_hearing_of_the_start_is_told_of_the_end_unless_it_is_si
             bench.schedule.sent(&asks[0], bench.now);
             bench.wait(waits_s);
         }
-        let told = bench.schedule.stop(bench.now);
+        let told = bench.stop();
         assert!(told.iter().all(|ask| (ask.tracker, ask.event) == (0, Event::Stopped)));
-        assert!(bench.schedule.stop(bench.now).is_empty(), "once");
+        assert!(bench.stop().is_empty(), "once");
         told.len()
     };
     assert_eq!(told(Some(0)), 1);
@@ -280,7 +280,7 @@ fn families_are_kept_apart() {
     let states: Vec<_> = bench.schedule.status().iter().map(|status| status.state).collect();
     assert_eq!(states, [TrackerState::Working, TrackerState::NoAddress]);
     assert!(bench.until_due() >= 60);
-    assert_eq!(bench.schedule.stop(bench.now).len(), 1);
+    assert_eq!(bench.stop().len(), 1);
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_torrent_that_was_announced_before_waits_for_its_time() {
     assert!(bench.due().is_empty());
     assert_eq!(bench.schedule.status()[0].next, Some(first));
     assert_eq!(bench.until_due(), 600);
-    assert!(bench.schedule.stop(bench.now).is_empty(), "nobody was told anything");
+    assert!(bench.stop().is_empty(), "nobody was told anything");
     bench.schedule = Schedule::new(Arc::clone(bench.schedule.trackers()), first, bench.now, &mut bench.rng);
     bench.schedule.want_peers(bench.now);
     let ask = bench.ask();
