@@ -2,9 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::super::request::tests::any_announce;
-use super::super::response::tests::any_peers;
+use super::request::{ANNOUNCE_LENGTH, MAX_TARGET_LENGTH, read_target};
 use super::*;
+use crate::announce::request::tests::any_announce;
+use crate::announce::response::tests::any_peers;
+use crate::announce::{Announce, Answer, Event, Family};
+use crate::id::{InfoHash, PeerId};
 
 fn announce() -> Announce {
     Announce {
