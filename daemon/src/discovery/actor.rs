@@ -211,7 +211,7 @@ impl Actor {
         match job.ask.event {
             Event::Completed => self.completions = self.completions.saturating_sub(1),
             Event::Stopped => self.farewells = self.farewells.saturating_sub(1),
-            Event::None | Event::Started => {}
+            Event::None | Event::Started | Event::Paused => {}
         }
     }
 

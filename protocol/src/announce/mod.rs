@@ -5,23 +5,31 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+mod parameters;
 mod query;
 mod request;
 mod response;
 mod schedule;
+mod scrape;
 mod trackers;
 mod udp;
 mod url;
+mod write;
 
-pub use query::{AnnounceQuery, MAX_QUERY_LENGTH, QueryError};
+pub use parameters::{MAX_QUERY_LENGTH, QueryError};
+pub use query::AnnounceQuery;
 pub use request::{Announce, Event, UNKNOWN_LEFT};
 pub use response::{
     Answer, MAX_PEERS, MAX_RESPONSE_LENGTH, PeerForm, Refusal, Reply, ResponseError, RetryIn,
 };
 pub use schedule::{Ask, Failure, Schedule, TrackerState, TrackerStatus};
+pub use scrape::{MAX_SCRAPE_HASHES, ScrapeEntry, ScrapeQuery, ScrapeReply};
 pub use trackers::TrackerSet;
 pub use udp::{CONNECTION_LIFETIME, UdpError, UdpRequest, UdpResponse, retry_delay};
 pub use url::{Host, Scheme, TrackerUrl, UrlError};
+pub use write::{
+    AnswerHead, ListedPeer, write_compact_answer, write_listed_answer, write_refusal, write_scrape,
+};
 
 /// A family of addresses. A torrent is announced once over each (BEP 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,14 +77,9 @@ fn read_peer(family: Family, bytes: &[u8]) -> Option<SocketAddr> {
 
 /// Appends one peer as a compact list has it.
 fn write_peer(bytes: &mut Vec<u8>, peer: SocketAddr) {
-    write_address(bytes, peer.ip());
-    bytes.extend_from_slice(&peer.port().to_be_bytes());
-}
-
-/// Appends the 4 or 16 bytes of an address.
-fn write_address(bytes: &mut Vec<u8>, address: IpAddr) {
-    match address {
+    match peer.ip() {
         IpAddr::V4(address) => bytes.extend_from_slice(&address.octets()),
         IpAddr::V6(address) => bytes.extend_from_slice(&address.octets()),
     }
+    bytes.extend_from_slice(&peer.port().to_be_bytes());
 }

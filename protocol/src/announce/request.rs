@@ -26,6 +26,8 @@ pub enum Event {
     Completed,
     /// The last announce.
     Stopped,
+    /// It downloads no more, although not all is there (BEP 21). btd never says so.
+    Paused,
 }
 
 impl Event {
@@ -36,6 +38,7 @@ impl Event {
             Self::Started => Some("started"),
             Self::Completed => Some("completed"),
             Self::Stopped => Some("stopped"),
+            Self::Paused => Some("paused"),
         }
     }
 }
@@ -112,7 +115,7 @@ pub(super) mod tests {
         /// Any announce that can be sent over HTTP.
         pub(in super::super) fn any_announce()(
             hash: [u8; 20], id: [u8; 20], port in 1..=u16::MAX, uploaded: u64, downloaded: u64, left: u64,
-            event in prop::sample::select(vec![Event::None, Event::Started, Event::Completed, Event::Stopped]),
+            event in prop::sample::select(vec![Event::None, Event::Started, Event::Completed, Event::Stopped, Event::Paused]),
             num_want in prop::option::of(0..=2_147_483_647_u32), key: Option<u32>,
             tracker_id in prop::option::of(prop::collection::vec(any::<u8>(), 1..20)),
         ) -> Announce {

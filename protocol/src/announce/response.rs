@@ -1,13 +1,14 @@
 //! What a tracker answers: peers and intervals, or a refusal; and the bencoded form of both (BEP 3, 7, 23, 24, 31).
 //!
 //! Reading is tolerant, since trackers are sloppy: what is odd is left out, never a reason to lose the rest. The
-//! daemon reads what it downloaded up to [`MAX_RESPONSE_LENGTH`]; bttracker writes.
+//! daemon reads what it downloaded up to [`MAX_RESPONSE_LENGTH`]; [`super::write`] writes.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Family, read_peer, write_address, write_peer};
+use super::write::{AnswerHead, ListedPeer, write_compact_answer, write_listed_answer, write_refusal};
+use super::{Family, read_peer, write_peer};
 use crate::bencode::{BencodeError, Value};
 
 /// Longest HTTP answer that is read, in bytes; libtorrent draws the line there too.
@@ -107,92 +108,84 @@ impl Reply {
             return Err(ResponseError::TooLong(body.len()));
         }
         let value = Value::scan_leniently(body.trim_ascii_start())?;
+        if let Some(refusal) = Refusal::read(value)? {
+            return Ok(Self::Refusal(refusal));
+        }
         let mut answer = Answer::default();
-        let (mut refusal, mut retry_in) = (None, None);
         let mut peers = Peers::default();
         for (key, value) in value.dictionary().ok_or(ResponseError::NotADictionary)? {
             match key {
                 b"complete" => answer.seeds = answer.seeds.or(small(value)),
                 b"downloaded" => answer.downloaded = answer.downloaded.or(small(value)),
                 b"external ip" => answer.external_ip = answer.external_ip.or(address(value)),
-                b"failure reason" => refusal = refusal.or_else(|| text(value)),
                 b"incomplete" => answer.leechers = answer.leechers.or(small(value)),
                 b"interval" => answer.interval = answer.interval.or(seconds(value)),
                 b"min interval" => answer.min_interval = answer.min_interval.or(seconds(value)),
                 b"peers" => peers.take(value),
                 b"peers6" => peers.take_compact(Family::V6, value.string().unwrap_or_default()),
-                b"retry in" => retry_in = retry_in.or(retry(value)),
                 b"tracker id" => answer.tracker_id = answer.tracker_id.or_else(|| tracker_id(value)),
                 b"warning message" => answer.warning = answer.warning.or_else(|| text(value)),
                 _ => {}
             }
         }
         answer.peers = peers.list;
-        let (interval, min_interval) = (answer.interval, answer.min_interval);
-        Ok(match refusal {
-            Some(reason) => Self::Refusal(Refusal { reason, interval, min_interval, retry_in }),
-            None => Self::Answer(answer),
-        })
+        Ok(Self::Answer(answer))
     }
 
     /// The body of an HTTP answer, which goes out with status 200 even if it refuses. `peers6` is only there when
     /// it has peers.
     pub fn encode(&self, form: PeerForm) -> Vec<u8> {
+        let mut out = Vec::new();
         match self {
-            Self::Answer(answer) => answer.encode(form),
-            Self::Refusal(refusal) => refusal.encode(),
+            Self::Answer(answer) => answer.write(&mut out, form),
+            Self::Refusal(refusal) => write_refusal(&mut out, refusal),
         }
+        out
     }
 }
 
 impl Answer {
-    fn encode(&self, form: PeerForm) -> Vec<u8> {
-        let mut out = Writer::new();
-        out.integer("complete", self.seeds.map(u64::from));
-        out.integer("downloaded", self.downloaded.map(u64::from));
-        if let Some(address) = self.external_ip {
-            let mut bytes = Vec::new();
-            write_address(&mut bytes, address);
-            out.string("external ip", &bytes);
-        }
-        out.integer("incomplete", self.leechers.map(u64::from));
-        out.integer("interval", self.interval.map(|interval| interval.as_secs()));
-        out.integer("min interval", self.min_interval.map(|interval| interval.as_secs()));
+    fn write(&self, out: &mut Vec<u8>, form: PeerForm) {
+        let head = AnswerHead {
+            seeds: self.seeds,
+            leechers: self.leechers,
+            downloaded: self.downloaded,
+            interval: self.interval,
+            min_interval: self.min_interval,
+            external_ip: self.external_ip,
+            tracker_id: self.tracker_id.as_deref(),
+            warning: self.warning.as_deref(),
+        };
         match form {
-            PeerForm::List => out.peer_list(&self.peers),
+            PeerForm::List => {
+                let listed = |address: &SocketAddr| ListedPeer { address: *address, peer_id: None };
+                write_listed_answer(out, &head, self.peers.iter().map(listed));
+            }
             PeerForm::Compact => {
                 let (mut v4, mut v6) = (Vec::new(), Vec::new());
                 for peer in &self.peers {
                     write_peer(if peer.is_ipv4() { &mut v4 } else { &mut v6 }, *peer);
                 }
-                out.string("peers", &v4);
-                if !v6.is_empty() {
-                    out.string("peers6", &v6);
-                }
+                write_compact_answer(out, &head, &v4, &v6);
             }
         }
-        if let Some(id) = &self.tracker_id {
-            out.string("tracker id", id);
-        }
-        if let Some(warning) = &self.warning {
-            out.string("warning message", warning.as_bytes());
-        }
-        out.finish()
     }
 }
 
 impl Refusal {
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new();
-        out.string("failure reason", self.reason.as_bytes());
-        out.integer("interval", self.interval.map(|interval| interval.as_secs()));
-        out.integer("min interval", self.min_interval.map(|interval| interval.as_secs()));
-        match self.retry_in {
-            Some(RetryIn::After(time)) => out.integer("retry in", Some(time.as_secs().div_ceil(60))),
-            Some(RetryIn::Never) => out.string("retry in", b"never"),
-            None => {}
+    /// The refusal in an answer to an announce or a scrape, if it is one.
+    pub(super) fn read(body: Value<'_>) -> Result<Option<Self>, ResponseError> {
+        let (mut reason, mut interval, mut min_interval, mut retry_in) = (None, None, None, None);
+        for (key, value) in body.dictionary().ok_or(ResponseError::NotADictionary)? {
+            match key {
+                b"failure reason" => reason = reason.or_else(|| text(value)),
+                b"interval" => interval = interval.or(seconds(value)),
+                b"min interval" => min_interval = min_interval.or(seconds(value)),
+                b"retry in" => retry_in = retry_in.or(retry(value)),
+                _ => {}
+            }
         }
-        out.finish()
+        Ok(reason.map(|reason| Self { reason, interval, min_interval, retry_in }))
     }
 }
 
@@ -257,11 +250,11 @@ fn listed_peer(value: Value<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip?, port?))
 }
 
-fn small(value: Value<'_>) -> Option<u32> {
+pub(super) fn small(value: Value<'_>) -> Option<u32> {
     value.integer().and_then(|number| u32::try_from(number).ok())
 }
 
-fn seconds(value: Value<'_>) -> Option<Duration> {
+pub(super) fn seconds(value: Value<'_>) -> Option<Duration> {
     small(value).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
@@ -289,51 +282,10 @@ fn text(value: Value<'_>) -> Option<String> {
 /// A message as it may be shown: of bounded length, without control characters.
 pub(super) fn clean_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT_LENGTH)]);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// A dictionary that is being written, its keys in order.
-#[derive(Debug)]
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn new() -> Self {
-        Self(vec![b'd'])
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(format!("{}:", bytes.len()).as_bytes());
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn string(&mut self, key: &str, value: &[u8]) {
-        self.bytes(key.as_bytes());
-        self.bytes(value);
-    }
-
-    fn integer(&mut self, key: &str, value: Option<u64>) {
-        if let Some(value) = value {
-            self.bytes(key.as_bytes());
-            self.0.extend_from_slice(format!("i{value}e").as_bytes());
-        }
-    }
-
-    fn peer_list(&mut self, peers: &[SocketAddr]) {
-        self.bytes(b"peers");
-        self.0.push(b'l');
-        for peer in peers {
-            self.0.push(b'd');
-            self.string("ip", peer.ip().to_string().as_bytes());
-            self.integer("port", Some(peer.port().into()));
-            self.0.push(b'e');
-        }
-        self.0.push(b'e');
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.0.push(b'e');
-        self.0
-    }
+    let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // What stands for bytes that are no UTF-8 is longer than they were.
+    text.truncate(text.floor_char_boundary(MAX_TEXT_LENGTH));
+    text
 }
 
 #[cfg(test)]

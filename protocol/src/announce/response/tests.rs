@@ -152,7 +152,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_refusal()(
+    pub(in super::super) fn any_refusal()(
         reason in "[ -~]{0,40}", interval in any_interval(), min_interval in any_interval(),
         retry_in in prop::option::of(prop::option::of(0..1_000_u64)),
     ) -> Refusal {

@@ -93,7 +93,8 @@ fn write_announce(bytes: &mut Vec<u8>, announce: &Announce) {
     bytes.extend(announce.left.to_be_bytes());
     bytes.extend(announce.uploaded.to_be_bytes());
     let event: u32 = match announce.event {
-        Event::None => 0,
+        // `paused` has no number of its own (BEP 21).
+        Event::None | Event::Paused => 0,
         Event::Completed => 1,
         Event::Started => 2,
         Event::Stopped => 3,
@@ -117,6 +118,8 @@ fn read_announce(fields: &mut Fields<'_>) -> Result<Announce, UdpError> {
         1 => Event::Completed,
         2 => Event::Started,
         3 => Event::Stopped,
+        // Nowhere specified, but written.
+        4 => Event::Paused,
         _ => Event::None,
     };
     let _address: [u8; 4] = fields.take()?;

@@ -104,6 +104,9 @@ proptest! {
         target in prop::collection::vec(any::<u8>(), 0..600),
     ) {
         announce.tracker_id = None;
+        if announce.event == Event::Paused {
+            announce.event = Event::None;
+        }
         announce.key = announce.key.or(Some(0));
         for request in [
             UdpRequest::Connect { transaction },
