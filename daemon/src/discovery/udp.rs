@@ -123,7 +123,7 @@ impl Exchange<'_> {
                 self.announce_over(connection, announce, target).await
             }
             Some(UdpResponse::Error { message, .. }) => Ok(Some(refusal(message))),
-            Some(UdpResponse::Announce { .. }) => Err(AskError::Confused),
+            Some(UdpResponse::Announce { .. } | UdpResponse::Scrape { .. }) => Err(AskError::Confused),
         }
     }
 
@@ -141,7 +141,7 @@ impl Exchange<'_> {
             None => Ok(None),
             Some(UdpResponse::Announce { answer, .. }) => Ok(Some(Reply::Answer(answer))),
             Some(UdpResponse::Error { message, .. }) => Ok(Some(refusal(message))),
-            Some(UdpResponse::Connect { .. }) => Err(AskError::Confused),
+            Some(UdpResponse::Connect { .. } | UdpResponse::Scrape { .. }) => Err(AskError::Confused),
         }
     }
 

@@ -11,6 +11,7 @@ mod request;
 mod response;
 mod schedule;
 mod scrape;
+mod target;
 mod trackers;
 mod udp;
 mod url;
@@ -24,8 +25,13 @@ pub use response::{
 };
 pub use schedule::{Ask, Failure, Schedule, TrackerState, TrackerStatus};
 pub use scrape::{MAX_SCRAPE_HASHES, ScrapeEntry, ScrapeQuery, ScrapeReply};
+pub use target::{MAX_PASSKEY_LENGTH, Target, What, split_target};
 pub use trackers::TrackerSet;
-pub use udp::{CONNECTION_LIFETIME, UdpError, UdpRequest, UdpResponse, retry_delay};
+pub use udp::{
+    ACTION_ANNOUNCE, ACTION_CONNECT, ACTION_ERROR, ACTION_SCRAPE, CONNECTION_LIFETIME, MAX_UDP_SCRAPE_HASHES,
+    PROTOCOL_ID, UdpError, UdpHeader, UdpRequest, UdpResponse, retry_delay, write_udp_announce,
+    write_udp_connect, write_udp_error, write_udp_scrape,
+};
 pub use url::{Host, Scheme, TrackerUrl, UrlError};
 pub use write::{
     AnswerHead, ListedPeer, write_compact_answer, write_listed_answer, write_refusal, write_scrape,

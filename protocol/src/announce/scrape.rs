@@ -152,4 +152,4 @@ fn read_flags(value: Value<'_>) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

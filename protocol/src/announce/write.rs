@@ -180,3 +180,63 @@ fn address_text(address: IpAddr, text: &mut [u8; MAX_ADDRESS_LENGTH]) -> &[u8] {
     let length = MAX_ADDRESS_LENGTH - rest.len();
     &text[..length]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"behind this:".to_vec();
+        write(&mut out);
+        out.strip_prefix(b"behind this:").unwrap().escape_ascii().to_string()
+    }
+
+    #[test]
+    fn peers_are_copied_as_they_are_and_those_of_ipv6_only_if_there_are_some() {
+        let head = AnswerHead {
+            seeds: Some(0),
+            interval: Some(Duration::from_millis(1_999)),
+            ..AnswerHead::default()
+        };
+        let v4 = written(|out| write_compact_answer(out, &head, b"abcdef", b""));
+        assert_eq!(v4, "d8:completei0e8:intervali1e5:peers6:abcdefe");
+        let both = written(|out| write_compact_answer(out, &AnswerHead::default(), b"", &[b'x'; 18]));
+        assert_eq!(both, "d5:peers0:6:peers618:xxxxxxxxxxxxxxxxxxe");
+    }
+
+    #[test]
+    fn a_listed_peer_has_an_id_where_one_is_given() {
+        let peers = [
+            ListedPeer { address: "10.0.0.1:80".parse().unwrap(), peer_id: Some(PeerId::new([b'p'; 20])) },
+            ListedPeer { address: "[2001:db8::1]:65535".parse().unwrap(), peer_id: None },
+        ];
+        let list = written(|out| write_listed_answer(out, &AnswerHead::default(), peers));
+        assert_eq!(
+            list,
+            "d5:peersld2:ip8:10.0.0.17:peer id20:pppppppppppppppppppp4:porti80ee\
+             d2:ip11:2001:db8::14:porti65535eeee"
+        );
+    }
+
+    #[test]
+    fn the_longest_address_fits() {
+        let longest = IpAddr::from([0xFF; 16]);
+        assert_eq!(address_text(longest, &mut [0; MAX_ADDRESS_LENGTH]), longest.to_string().as_bytes());
+        let mapped: IpAddr = "::ffff:255.255.255.255".parse().unwrap();
+        assert_eq!(address_text(mapped, &mut [0; MAX_ADDRESS_LENGTH]), b"::ffff:255.255.255.255");
+    }
+
+    #[test]
+    fn a_pause_is_told_in_minutes_rounded_up() {
+        let refusal = Refusal {
+            reason: "no".to_owned(),
+            interval: Some(Duration::from_secs(60)),
+            min_interval: Some(Duration::from_secs(30)),
+            retry_in: Some(RetryIn::After(Duration::from_secs(61))),
+        };
+        let expected = "d14:failure reason2:no8:intervali60e12:min intervali30e8:retry ini2ee";
+        assert_eq!(written(|out| write_refusal(out, &refusal)), expected);
+        let never = Refusal { reason: String::new(), retry_in: Some(RetryIn::Never), ..Refusal::default() };
+        assert_eq!(written(|out| write_refusal(out, &never)), "d14:failure reason0:8:retry in5:nevere");
+    }
+}

@@ -20,7 +20,7 @@ fn respond(request: &UdpRequest) -> UdpResponse {
         UdpRequest::Announce { connection: ID, transaction, .. } => {
             UdpResponse::Announce { transaction, answer: answer(&["10.0.0.1:1", "[2001:db8::1]:1"]) }
         }
-        UdpRequest::Announce { transaction, .. } => {
+        UdpRequest::Announce { transaction, .. } | UdpRequest::Scrape { transaction, .. } => {
             UdpResponse::Error { transaction, message: "bad connection id".to_owned() }
         }
     }
@@ -132,7 +132,7 @@ async fn packets_of_others_are_not_taken_for_answers() {
     tokio::spawn(async move {
         loop {
             let (request, from) = receive(&socket).await;
-            let (UdpRequest::Connect { transaction } | UdpRequest::Announce { transaction, .. }) = request;
+            let transaction = request.transaction();
             let message = "forged".to_owned();
             let forged = UdpResponse::Error { transaction, message: message.clone() };
             stranger.send_to(&forged.encode(Family::V4), from).await.unwrap();

@@ -1,13 +1,13 @@
 //! What clients of the UDP tracker protocol send (BEP 15, BEP 41).
 //!
-//! btd writes these packets and bttracker reads them.
+//! btd writes these packets and bttracker reads them, an ordinary announce without allocating.
 
-use super::{ACTION_ANNOUNCE, ACTION_CONNECT, Fields, UdpError};
+use super::{
+    ACTION_ANNOUNCE, ACTION_CONNECT, ACTION_SCRAPE, Fields, MAX_UDP_SCRAPE_HASHES, PROTOCOL_ID, UdpError,
+};
 use crate::announce::{Announce, Event};
 use crate::id::{InfoHash, PeerId};
 
-/// Stands where a connect request has no connection id yet.
-const PROTOCOL_ID: u64 = 0x0417_2710_1980;
 /// Bytes of an announce request before its options.
 pub(super) const ANNOUNCE_LENGTH: usize = 98;
 /// Most data in one option (BEP 41).
@@ -18,6 +18,38 @@ pub(super) const MAX_TARGET_LENGTH: usize = 2 * 1024;
 const OPTION_END: u8 = 0;
 const OPTION_NOP: u8 = 1;
 const OPTION_URL_DATA: u8 = 2;
+
+/// What every packet from a client begins with. Whoever sent a packet that is wrong behind it can still be told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UdpHeader {
+    /// From the answer to a connect; [`PROTOCOL_ID`] in a connect.
+    pub connection: u64,
+    /// What is asked for.
+    pub action: u32,
+    /// Comes back in the answer.
+    pub transaction: u32,
+}
+
+impl UdpHeader {
+    /// Reads the first 16 bytes of a packet; `None` when there are fewer.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::take(&mut Fields::new(bytes)).ok()
+    }
+
+    fn take(fields: &mut Fields<'_>) -> Result<Self, UdpError> {
+        Ok(Self {
+            connection: u64::from_be_bytes(fields.take()?),
+            action: u32::from_be_bytes(fields.take()?),
+            transaction: u32::from_be_bytes(fields.take()?),
+        })
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.connection.to_be_bytes());
+        bytes.extend(self.action.to_be_bytes());
+        bytes.extend(self.transaction.to_be_bytes());
+    }
+}
 
 /// A packet from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +70,15 @@ pub enum UdpRequest {
         /// Path and query of the tracker's URL (BEP 41); empty when there is none.
         target: Vec<u8>,
     },
+    /// A scrape.
+    Scrape {
+        /// From the answer to a connect.
+        connection: u64,
+        /// Comes back in the answer.
+        transaction: u32,
+        /// The torrents, in the order of the answer: 1 to [`MAX_UDP_SCRAPE_HASHES`].
+        hashes: Vec<InfoHash>,
+    },
 }
 
 impl UdpRequest {
@@ -46,14 +87,12 @@ impl UdpRequest {
         let mut bytes = Vec::with_capacity(ANNOUNCE_LENGTH);
         match self {
             Self::Connect { transaction } => {
-                bytes.extend(PROTOCOL_ID.to_be_bytes());
-                bytes.extend(ACTION_CONNECT.to_be_bytes());
-                bytes.extend(transaction.to_be_bytes());
+                let (connection, transaction) = (PROTOCOL_ID, *transaction);
+                UdpHeader { connection, action: ACTION_CONNECT, transaction }.write(&mut bytes);
             }
             Self::Announce { connection, transaction, announce, target } => {
-                bytes.extend(connection.to_be_bytes());
-                bytes.extend(ACTION_ANNOUNCE.to_be_bytes());
-                bytes.extend(transaction.to_be_bytes());
+                let (connection, transaction) = (*connection, *transaction);
+                UdpHeader { connection, action: ACTION_ANNOUNCE, transaction }.write(&mut bytes);
                 write_announce(&mut bytes, announce);
                 for part in target.chunks(MAX_OPTION_LENGTH) {
                     bytes.push(OPTION_URL_DATA);
@@ -61,25 +100,48 @@ impl UdpRequest {
                     bytes.extend_from_slice(part);
                 }
             }
+            Self::Scrape { connection, transaction, hashes } => {
+                let (connection, transaction) = (*connection, *transaction);
+                UdpHeader { connection, action: ACTION_SCRAPE, transaction }.write(&mut bytes);
+                for hash in hashes.iter().take(MAX_UDP_SCRAPE_HASHES) {
+                    bytes.extend_from_slice(hash.as_bytes());
+                }
+            }
         }
         bytes
+    }
+
+    /// The number that the answer must have.
+    pub fn transaction(&self) -> u32 {
+        match self {
+            Self::Connect { transaction }
+            | Self::Announce { transaction, .. }
+            | Self::Scrape { transaction, .. } => *transaction,
+        }
     }
 
     /// Reads a packet; what follows its known part is not looked at. An unknown event is a regular announce.
     ///
     /// # Errors
-    /// When it is too short, another action, or for another protocol.
+    /// When it is too short, another action, or for another protocol, or when nobody listens on its port.
     pub fn decode(bytes: &[u8]) -> Result<Self, UdpError> {
         let mut fields = Fields::new(bytes);
-        let connection = u64::from_be_bytes(fields.take()?);
-        let action = u32::from_be_bytes(fields.take()?);
-        let transaction = u32::from_be_bytes(fields.take()?);
+        let UdpHeader { connection, action, transaction } = UdpHeader::take(&mut fields)?;
         match action {
             ACTION_CONNECT if connection == PROTOCOL_ID => Ok(Self::Connect { transaction }),
             ACTION_CONNECT => Err(UdpError::WrongProtocol),
             ACTION_ANNOUNCE => {
                 let announce = read_announce(&mut fields)?;
                 Ok(Self::Announce { connection, transaction, announce, target: read_target(fields.rest) })
+            }
+            ACTION_SCRAPE => {
+                let mut hashes = vec![InfoHash::new(fields.take()?)];
+                while hashes.len() < MAX_UDP_SCRAPE_HASHES
+                    && let Ok(hash) = fields.take()
+                {
+                    hashes.push(InfoHash::new(hash));
+                }
+                Ok(Self::Scrape { connection, transaction, hashes })
             }
             other => Err(UdpError::UnknownAction(other)),
         }

@@ -6,7 +6,8 @@ use super::request::{ANNOUNCE_LENGTH, MAX_TARGET_LENGTH, read_target};
 use super::*;
 use crate::announce::request::tests::any_announce;
 use crate::announce::response::tests::any_peers;
-use crate::announce::{Announce, Answer, Event, Family};
+use crate::announce::scrape::tests::any_entry;
+use crate::announce::{Announce, Answer, Event, Family, ScrapeEntry};
 use crate::id::{InfoHash, PeerId};
 
 fn announce() -> Announce {
@@ -80,14 +81,75 @@ fn what_is_no_packet_is_refused() {
     let mut other = connect.clone();
     other[7] = 0;
     assert_eq!(UdpRequest::decode(&other), Err(UdpError::WrongProtocol));
-    other[11] = 2;
-    assert_eq!(UdpRequest::decode(&other), Err(UdpError::UnknownAction(2)));
+    other[11] = 4;
+    assert_eq!(UdpRequest::decode(&other), Err(UdpError::UnknownAction(4)));
     let mut deaf =
         UdpRequest::Announce { connection: 0, transaction: 0, announce: announce(), target: vec![] }.encode();
     deaf[96..].fill(0);
     assert_eq!(UdpRequest::decode(&deaf), Err(UdpError::Port));
     assert_eq!(UdpResponse::decode(&[0; 15], Family::V4), Err(UdpError::TooShort(15)));
-    assert_eq!(UdpResponse::decode(&[0, 0, 0, 2, 0, 0, 0, 0], Family::V4), Err(UdpError::UnknownAction(2)));
+    assert_eq!(UdpResponse::decode(&[0, 0, 0, 4, 0, 0, 0, 0], Family::V4), Err(UdpError::UnknownAction(4)));
+}
+
+#[test]
+fn whoever_sends_a_wrong_body_can_be_told() {
+    let announce = announce();
+    let request = UdpRequest::Announce { connection: 9, transaction: 8, announce, target: vec![] };
+    let bytes = request.encode();
+    let header = UdpHeader { connection: 9, action: ACTION_ANNOUNCE, transaction: 8 };
+    assert_eq!(UdpRequest::decode(&bytes[..97]), Err(UdpError::TooShort(97)));
+    assert_eq!(UdpHeader::decode(&bytes[..97]), Some(header));
+    assert_eq!(UdpHeader::decode(&bytes[..15]), None);
+}
+
+#[test]
+fn paused_is_read_as_others_write_it_and_written_as_none() {
+    let event = |request: &[u8]| match UdpRequest::decode(request) {
+        Ok(UdpRequest::Announce { announce, .. }) => announce.event,
+        other => panic!("{other:?}"),
+    };
+    let announce = Announce { event: Event::Paused, ..announce() };
+    let mut bytes = UdpRequest::Announce { connection: 0, transaction: 0, announce, target: vec![] }.encode();
+    assert_eq!(event(&bytes), Event::None);
+    let mut read = |number| {
+        bytes[83] = number;
+        event(&bytes)
+    };
+    assert_eq!([read(1), read(2), read(3)], [Event::Completed, Event::Started, Event::Stopped]);
+    assert_eq!([read(4), read(5)], [Event::Paused, Event::None]);
+}
+
+#[test]
+fn a_scrape_looks_as_bep_15_prints_it() {
+    let hashes = vec![InfoHash::new([0xAA; 20]), InfoHash::new([0xBB; 20])];
+    let request = UdpRequest::Scrape { connection: 9, transaction: 8, hashes };
+    let bytes = [b"\0\0\0\0\0\0\0\x09\0\0\0\x02\0\0\0\x08", [0xAA; 20].as_slice(), &[0xBB; 20]].concat();
+    assert_eq!(request.encode(), bytes);
+    assert_eq!(UdpRequest::decode(&[&bytes[..], &[0xCC; 19]].concat()), Ok(request), "a tail is ignored");
+    assert_eq!(UdpRequest::decode(&bytes[..35]), Err(UdpError::TooShort(35)));
+    let entry = ScrapeEntry { seeds: 1, downloaded: 2, leechers: 3, downloaders: None };
+    let response = UdpResponse::Scrape { transaction: 8, entries: vec![entry] };
+    let bytes = b"\0\0\0\x02\0\0\0\x08\0\0\0\x01\0\0\0\x02\0\0\0\x03";
+    assert_eq!(response.encode(Family::V4), bytes);
+    let longer = [&bytes[..], &[0; 11]].concat();
+    assert_eq!(UdpResponse::decode(&longer, Family::V4), Ok(response), "a tail is ignored");
+}
+
+#[test]
+fn a_flood_of_scrapes_is_cut_off() {
+    let hashes = |count| (0..count).map(|n: u8| InfoHash::new([n; 20])).collect();
+    let scrape = |hashes| UdpRequest::Scrape { connection: 0, transaction: 0, hashes };
+    assert_eq!(scrape(hashes(100)).encode().len(), 16 + 74 * 20);
+    let mut bytes = scrape(hashes(74)).encode();
+    bytes.extend([7; 40]);
+    assert_eq!(UdpRequest::decode(&bytes), Ok(scrape(hashes(74))));
+    let response = UdpResponse::Scrape { transaction: 0, entries: vec![ScrapeEntry::default(); 75] };
+    let Ok(UdpResponse::Scrape { entries, .. }) =
+        UdpResponse::decode(&response.encode(Family::V4), Family::V4)
+    else {
+        panic!("no answer");
+    };
+    assert_eq!(entries.len(), MAX_UDP_SCRAPE_HASHES);
 }
 
 #[test]
@@ -102,6 +164,7 @@ proptest! {
     fn a_request_survives_the_way(
         connection: u64, transaction: u32, mut announce in any_announce(),
         target in prop::collection::vec(any::<u8>(), 0..600),
+        hashes in prop::collection::vec(any::<[u8; 20]>().prop_map(InfoHash::new), 1..=74),
     ) {
         announce.tracker_id = None;
         if announce.event == Event::Paused {
@@ -111,6 +174,7 @@ proptest! {
         for request in [
             UdpRequest::Connect { transaction },
             UdpRequest::Announce { connection, transaction, announce: announce.clone(), target },
+            UdpRequest::Scrape { connection, transaction, hashes },
         ] {
             prop_assert_eq!(UdpRequest::decode(&request.encode()), Ok(request));
         }
@@ -120,7 +184,9 @@ proptest! {
     fn a_response_survives_the_way(
         transaction: u32, connection: u64, message in "[ -~]{0,50}", numbers: [u32; 3],
         v4 in any_peers(Family::V4), v6 in any_peers(Family::V6),
+        mut entries in prop::collection::vec(any_entry(), 0..=74),
     ) {
+        entries.iter_mut().for_each(|entry| entry.downloaders = None);
         for (family, peers) in [(Family::V4, v4), (Family::V6, v6)] {
             let answer = Answer {
                 interval: Some(Duration::from_secs(numbers[0].into())),
@@ -129,6 +195,7 @@ proptest! {
             for response in [
                 UdpResponse::Connect { transaction, connection },
                 UdpResponse::Announce { transaction, answer },
+                UdpResponse::Scrape { transaction, entries: entries.clone() },
                 UdpResponse::Error { transaction, message: message.clone() },
             ] {
                 prop_assert_eq!(UdpResponse::decode(&response.encode(family), family), Ok(response));
@@ -137,12 +204,16 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, action in 0..5_u8) {
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, action in 0..5_u8, at: prop::sample::Index, byte: u8) {
         for family in Family::ALL {
             let _ = UdpResponse::decode(&[&[0, 0, 0, action], bytes.as_slice()].concat(), family);
         }
         let _ = UdpRequest::decode(&bytes);
-        let announce = UdpRequest::Announce { connection: 0, transaction: 0, announce: announce(), target: vec![] };
-        let _ = UdpRequest::decode(&[announce.encode(), bytes].concat());
+        let announce = UdpRequest::Announce { connection: 0, transaction: 0, announce: announce(), target: vec![b'/'] };
+        let mut request = [announce.encode(), bytes].concat();
+        let at = at.index(request.len());
+        request[at] = byte;
+        let _ = UdpRequest::decode(&request);
+        let _ = UdpRequest::decode(&request[..at]);
     }
 }
