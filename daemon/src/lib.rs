@@ -1,6 +1,7 @@
 //! The workshop: everything btd does. The thinking is in `protocol`.
 //!
-//! `main -> app -> {coordinator, worker, control, discovery} -> {bus, storage, sys} -> protocol`, and nothing back.
+//! `main -> app -> {coordinator, worker, control, discovery} -> {bus, storage, sys} -> service -> protocol`, and nothing
+//! back.
 
 pub mod app;
 pub mod args;

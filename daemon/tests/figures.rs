@@ -17,12 +17,12 @@ use btd::storage::load;
 use btd::storage::state::{FileRecord, Recorder, Saved, State};
 use btd::storage::write::place::Placing;
 use btd::storage::{Task, Torrent, create, scan};
-use btd::sys::heartbeats::Pulse;
 use data_encoding::BASE64;
 use protocol::control::{AddRequest, CreateEvent, CreateRequest};
 use protocol::meta::Info;
 use protocol::piece_set::PieceSet;
 use protocol::swarm::candidates::Source;
+use service::heartbeats::Pulse;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 

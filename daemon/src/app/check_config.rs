@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use service::limits;
+
 use crate::args::{CheckConfigArgs, RunArgs};
 use crate::config::RunConfig;
-use crate::sys::limits;
 
 use super::{Failure, print_json, print_line, write_line};
 

@@ -5,7 +5,6 @@ mod create;
 mod get;
 mod hashing;
 mod inspect;
-mod log;
 mod manual;
 mod report;
 mod run;
@@ -18,11 +17,11 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::args::{Args, Command};
-use crate::config::LogConfig;
+use service::log::{Log, LogConfig};
 
-use log::Log;
-use terminal::printable;
+use crate::args::{Args, Command};
+
+use terminal::{BetweenBars, printable};
 
 /// Why a command failed: text for a person, from whatever room it came.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -50,7 +49,7 @@ pub fn run(args: Args) -> ExitCode {
 
 /// Does `work` with a log, which ends with the reason if it fails.
 fn logged(config: LogConfig, work: impl FnOnce(&Log) -> Result<ExitCode, Failure>) -> ExitCode {
-    let log = Log::start(config);
+    let log = Log::start(config, BetweenBars);
     match work(&log) {
         Ok(code) => {
             log.end(None);

@@ -10,6 +10,7 @@ use protocol::meta::{Magnet, MagnetPeer};
 use protocol::swarm::Settings;
 use protocol::swarm::picker::Priority;
 use serde::Serialize;
+use service::limits;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -18,7 +19,7 @@ use crate::config::SeedConfig;
 use crate::config::ServeConfig;
 use crate::engine::{Company, Engine, Member, Server};
 use crate::storage::Torrent;
-use crate::sys::{interfaces, limits, probe};
+use crate::sys::{interfaces, probe};
 
 use super::report::Summary;
 use super::source::{Ready, Source, check_distinct};

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use service::log::LogArgs;
 
-use super::LogArgs;
 use protocol::amount::piece_length;
 
 /// What goes into a new torrent.

@@ -9,8 +9,7 @@ use clap::ValueHint;
 use protocol::amount::rate;
 use protocol::meta::MagnetPeer;
 use serde::{Deserialize, Serialize};
-
-use super::LogArgs;
+use service::log::LogArgs;
 
 /// Not a comment as the others: rustdoc takes `[::]` for a link.
 const GET_LISTEN_HELP: &str = "Address and port to listen on, repeatable; port 0 picks one [default: 0.0.0.0:6881 and \

@@ -7,6 +7,7 @@ mod run;
 mod seed;
 
 use clap::{Parser, Subcommand};
+use service::log::LogArgs;
 
 pub use files::{CreateArgs, InspectArgs, NewArgs, VerifyArgs};
 pub use get::{GetArgs, Preallocate};
@@ -87,17 +88,6 @@ impl Command {
             Self::Inspect(_) | Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
-}
-
-/// Options of every command that takes its time.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub struct LogArgs {
-    /// Print nothing but results and errors.
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Say more; twice for every connection.
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
 }
 
 #[cfg(test)]

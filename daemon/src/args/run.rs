@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueHint;
-
-use super::LogArgs;
+use service::log::LogArgs;
 
 /// The end of `btd run --help` and of its manual page.
 const AFTER: &str = "\

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ValueHint;
+use service::log::LogArgs;
 
-use super::{LogArgs, NewArgs};
+use super::NewArgs;
 use protocol::amount::rate;
 
 /// Not a comment as the others: rustdoc takes `[::]` for a link.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use protocol::control::{EventKind, State as Shown};
 use protocol::swarm::candidates::Source;
+use service::heartbeats::{BEAT_INTERVAL, Pulse};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
@@ -17,7 +18,6 @@ use crate::bus::board::now_unix_s;
 use crate::bus::{Board, Fault, Request, Requests, TorrentId};
 use crate::engine::{Company, Engine, Notices, Server};
 use crate::storage::state::{Change, Recorder, State};
-use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
 use super::chores::Done;
 use super::desks::Desks;

@@ -38,13 +38,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use protocol::swarm;
+use service::heartbeats::Pulse;
 use tokio::sync::mpsc;
 
 use crate::bus::{Board, Caller, RateLimits, Request, Requests};
 use crate::engine::{Notices, Server};
 use crate::storage::state::{Recorder, State, StateError};
 use crate::storage::write::place::Placing;
-use crate::sys::heartbeats::Pulse;
 
 pub use goals::Goals;
 pub use hooks::Hooks;

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use service::config::value::{Rate, Umask};
+use service::config::{Fault, value};
+use service::log::LogTable;
 
 use crate::args::Preallocate;
 
-use super::fault::Fault;
 use super::listen::default_listen;
-use super::log::{LogLevel, LogTarget};
-use super::value::{self, Rate, Umask};
 
 /// Downloads that go on at a time: more share the same line and finish later, all of them.
 const DEFAULT_ACTIVE_DOWNLOADS: u32 = 8;
@@ -82,15 +82,6 @@ pub struct TrackerTable {
     pub udp_attempts: u32,
     pub requests: u32,
     pub requests_per_host: u32,
-}
-
-/// The table `[log]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "systemd/btd.toml explains each key")]
-pub struct LogTable {
-    pub level: LogLevel,
-    pub target: LogTarget,
 }
 
 impl Default for ConfigFile {

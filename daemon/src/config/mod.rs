@@ -1,20 +1,18 @@
 //! What the command line means, checked: from here on values are trusted.
 
-mod fault;
 mod file;
 mod get;
 mod listen;
-mod log;
-mod places;
 mod reload;
 mod run;
 mod seed;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use service::listen::{ListenError, usable};
 
 use protocol::meta::MagnetError;
 
@@ -22,17 +20,12 @@ use crate::args::Preallocate;
 use crate::bus::RateLimits;
 use crate::storage::write::place::Allocation;
 use crate::sys::limits::FileBudget;
-use crate::sys::listen::{ListenError, usable};
 
-pub use fault::Fault;
-pub use file::{ConfigFile, LimitsTable, LogTable, TrackerTable};
+pub use file::{ConfigFile, LimitsTable, TrackerTable};
 pub use get::{GetConfig, GetSource};
-pub use log::{LogConfig, LogLevel, LogTarget};
-pub use places::Places;
 pub use reload::{Reload, Taken};
 pub use run::{Hook, RunConfig, RunConfigError};
 pub use seed::{SeedConfig, SeedSource, options};
-pub use value::{Rate, Umask};
 
 use listen::{default_listen, distinct};
 

@@ -1,9 +1,10 @@
 //! What a new configuration changes in one that is at work: SIGHUP.
 
+use service::config::Fault;
 use toml::{Table, Value};
 
+use super::ConfigFile;
 use super::run::{RunConfig, RunConfigError};
-use super::{ConfigFile, Fault};
 
 /// When a change of a key is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,13 +9,16 @@ use std::time::Duration;
 use etcetera::HomeDirError;
 use nix::unistd::Group;
 use protocol::swarm::Settings;
+use service::config::Fault;
+use service::log::LogConfig;
+use service::places::Places;
 
 use crate::args::RunArgs;
 use crate::storage::write::place::Placing;
 
 use super::file::{ConfigFile, LimitsTable};
 use super::listen::{default_listen, distinct};
-use super::{ConfigError, Fault, LogConfig, Places, ServeConfig, serve, slots};
+use super::{ConfigError, ServeConfig, serve, slots};
 use crate::bus::RateLimits;
 
 /// Longest configuration: the commented default has some 8 KiB.

@@ -6,12 +6,13 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use service::places::Places;
 use toml::{Table, Value};
 
 use crate::args::{Args, Command, RunArgs};
 
 use super::reload::KEYS;
-use super::{ConfigFile, Places, RunConfig, Taken};
+use super::{ConfigFile, RunConfig, Taken};
 
 /// What leaves enough for all that is asked for here.
 const OPEN_FILES: u64 = 8_192;

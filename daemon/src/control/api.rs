@@ -8,12 +8,12 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use protocol::control::{ErrorCode, ErrorReply, Memory, Stats};
+use service::memory;
 
 use super::reply::{Json, Refusal};
 use super::stopping::Stopping;
 use super::{FiguresSource, actions, create, events, metrics, openapi, process, torrents};
 use crate::bus::{Board, Figures, Requests};
-use crate::sys::memory;
 
 /// What handlers work with.
 pub(super) struct Api {

@@ -21,11 +21,11 @@ use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Parting;
 use protocol::swarm::Tally;
 use protocol::swarm::candidates::Source;
+use service::heartbeats::Pulse;
 use tokio::sync::mpsc;
 
 use crate::bus::{Dial, Limits, Report};
 use crate::storage::Registry;
-use crate::sys::heartbeats::Pulse;
 
 pub use instruction::{Addition, Beginning, Instruction, Removal, Removed, Request};
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use protocol::id::InfoHash;
 use protocol::peer::{Order, Parting};
 use protocol::swarm::{Command, PeerKey, TICK};
+use service::heartbeats::{BEAT_INTERVAL, Pulse};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::bus::throttle::REFILL_INTERVAL;
 use crate::bus::{Dial, Mailbox, Report};
 use crate::storage::Lookup;
-use crate::sys::heartbeats::{BEAT_INTERVAL, Pulse};
 
 use super::entry::Entry;
 use super::waiting::Waiting;

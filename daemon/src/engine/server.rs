@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use protocol::id::{InfoHash, PeerId};
 use protocol::peer::Identity;
 use protocol::swarm::candidates::Source;
+use service::heartbeats::Heartbeats;
+use service::listen::{self, ListenError, Listeners};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
@@ -20,8 +22,6 @@ use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as Tracke
 use crate::storage::Registry;
 use crate::storage::lane::Lanes;
 use crate::storage::write::{self, WRITE_CREDITS_KIB, Writer};
-use crate::sys::heartbeats::Heartbeats;
-use crate::sys::listen::{self, ListenError, Listeners};
 use crate::worker::{self, Shared, Worker, WorkerError};
 
 use super::gauge::Gauge;

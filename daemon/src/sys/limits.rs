@@ -1,6 +1,4 @@
-//! The limit of open files, and how it is shared out between connections and payload.
-
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+//! How the limit of open files is shared out between connections and payload.
 
 /// Descriptors kept for what is neither a peer nor payload nor a worker's: standard streams, watches, files that are
 /// opened to be read once.
@@ -36,18 +34,6 @@ impl FileBudget {
         let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         Self { connections: count(free.saturating_sub(2 * payload).max(1)), payload: count(payload) }
     }
-}
-
-/// Raises the soft limit of open files to the hard one, and tells what it is now.
-///
-/// # Errors
-/// When the kernel does not tell the limit.
-pub fn raise_open_files() -> nix::Result<u64> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
-    })
 }
 
 #[cfg(test)]

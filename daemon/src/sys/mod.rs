@@ -1,11 +1,5 @@
-//! What the operating system has to give before anything runs: sockets, limits, io_uring; and what the service manager
-//! is told.
+//! What this machine has to give before anything runs: addresses, descriptors, io_uring.
 
-pub mod heartbeats;
-pub mod inherit;
 pub mod interfaces;
 pub mod limits;
-pub mod listen;
-pub mod memory;
-pub mod notify;
 pub mod probe;

@@ -8,8 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-
-use crate::sys::heartbeats::BEAT_INTERVAL;
+use service::heartbeats::BEAT_INTERVAL;
 
 /// A timer that can be read once for each interval.
 #[derive(Debug)]

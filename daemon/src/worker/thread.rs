@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use protocol::peer::Identity;
 use protocol::swarm::PeerKey;
+use service::heartbeats::Pulse;
 use slab::Slab;
 use socket2::{SockRef, Socket};
 use tokio::sync::{Notify, mpsc, watch};
@@ -20,7 +21,6 @@ use crate::bus::{Dial, Limits, MAX_DIALS, Report, Reports};
 use crate::storage::Registry;
 use crate::storage::lane::Lanes;
 use crate::storage::write::Writer;
-use crate::sys::heartbeats::Pulse;
 use crate::sys::probe::{self, ProbeError};
 
 use super::accept;

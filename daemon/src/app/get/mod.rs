@@ -12,14 +12,15 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use service::limits;
+use service::listen::ListenError;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::GetArgs;
 use crate::config::GetConfig;
 use crate::config::ServeConfig;
 use crate::engine::{Notices, Server, ServerError};
-use crate::sys::listen::ListenError;
-use crate::sys::{limits, probe};
+use crate::sys::probe;
 
 use super::Failure;
 

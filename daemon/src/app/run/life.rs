@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use protocol::control::State;
+use service::heartbeats::Heartbeats;
+use service::log::Log;
+use service::notify::Notifier;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::RunArgs;
 use crate::config::RunConfig;
-use crate::sys::heartbeats::Heartbeats;
-use crate::sys::notify::Notifier;
 
 use super::super::Failure;
-use super::super::log::Log;
 use super::{Daemon, configure, settings};
 
 /// How often the status line of the service manager is renewed, and threads that have ended are looked for.

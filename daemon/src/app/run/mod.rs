@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::{Mode, umask};
+use service::heartbeats::{Heartbeats, Pulse};
+use service::log::Log;
+use service::notify::Notifier;
+use service::{inherit, limits, memory};
 use tokio::sync::mpsc;
 
 use crate::args::RunArgs;
@@ -17,12 +21,9 @@ use crate::config::RunConfig;
 use crate::control::Control;
 use crate::engine::Server;
 use crate::storage::state::{FolderLock, Recorder, State};
-use crate::sys::heartbeats::{Heartbeats, Pulse};
-use crate::sys::notify::Notifier;
-use crate::sys::{inherit, limits, memory, probe};
+use crate::sys::probe;
 
 use super::Failure;
-use super::log::Log;
 
 use life::Life;
 

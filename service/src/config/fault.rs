@@ -44,7 +44,7 @@ impl Fault {
     }
 
     /// What the parser found in `text`.
-    pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+    pub fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map(|span| span.start);
         let is_twice = error.message().starts_with("duplicate key");
         // The second of two is in nothing that could be read.
@@ -58,7 +58,7 @@ impl Fault {
     }
 
     /// The same, in the file at `path` whose `text` has the key.
-    pub(super) fn found_in(self, path: &Path, text: &str) -> Self {
+    pub fn found_in(self, path: &Path, text: &str) -> Self {
         let key = self.key.as_deref().unwrap_or_default();
         let spot = || entries(text).into_iter().find(|entry| entry.key == key).map(|entry| entry.value);
         let place = self.place.or_else(|| spot().map(|value| place(text, value.start)));
@@ -108,11 +108,37 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use serde::Deserialize;
+
     use super::*;
-    use crate::config::ConfigFile;
+    use crate::config::value;
+    use crate::config::value::Rate;
+    use crate::log::LogTable;
+
+    /// A configuration with a key of each sort.
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[expect(dead_code, reason = "read by the parser, and by nobody else")]
+    struct File {
+        listen: Vec<SocketAddr>,
+        workers: u16,
+        limits: Limits,
+        log: LogTable,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[expect(dead_code, reason = "read by the parser, and by nobody else")]
+    struct Limits {
+        #[serde(with = "value")]
+        upload_rate: Rate,
+    }
 
     fn fault(text: &str) -> String {
-        ConfigFile::parse(text).unwrap_err().found_in(Path::new("f"), text).to_string()
+        let error = toml::from_str::<File>(text).unwrap_err();
+        Fault::of_toml(text, &error).found_in(Path::new("f"), text).to_string()
     }
 
     #[test]

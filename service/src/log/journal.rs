@@ -159,7 +159,8 @@ mod tests {
         let path = folder.path().join("socket");
         let journald = UnixDatagram::bind(&path).unwrap();
         let journal = Journal::connect(&path).unwrap();
-        let log = Log::writing_to(Sink { to: Box::new(journal), spell: record }, None);
+        let sink = |to: Box<dyn Write + Send>| Sink { to, spell: record };
+        let log = Log::writing_to(sink(Box::new(journal)), sink(Box::new(io::sink())), None);
         let layer = JournalLayer(log.queue.clone());
         tracing::subscriber::with_default(registry().with(layer), || {
             tracing::warn!(peer.address = "1.2.3.4:5", count = 7, "gone\n{}", "MESSAGE=forged");
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!(value("SYSLOG_IDENTIFIER"), "btd");
         assert_eq!(value("MESSAGE"), "gone\nMESSAGE=forged peer.address=1.2.3.4:5 count=7");
         assert_eq!((value("F_PEER_ADDRESS").as_str(), value("F_COUNT").as_str()), ("1.2.3.4:5", "7"));
-        assert_eq!(value("TARGET"), "btd::app::log::journal::tests");
+        assert_eq!(value("TARGET"), "service::log::journal::tests");
         assert!(value("CODE_FILE").ends_with("journal.rs"));
         let failure = next();
         assert_eq!(failure[0], ("PRIORITY".into(), "3".into()));

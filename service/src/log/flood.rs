@@ -140,9 +140,7 @@ mod tests {
         assert_eq!(flood.take_due(Some(now + WINDOW / 2)), []);
         let suppressed = flood.take_due(Some(now + WINDOW));
         assert_eq!(suppressed, [Suppressed { place: places[0], count: 30 }]);
-        assert!(
-            suppressed[0].text().starts_with("suppressed 30 more lines as those of btd::app::log::flood")
-        );
+        assert!(suppressed[0].text().starts_with("suppressed 30 more lines as those of service::log::flood"));
         assert_eq!((flood.next_due(), flood.take_due(None)), (None, vec![]), "told once");
         assert_eq!(said(50, now + WINDOW), 20, "another window");
         assert_eq!(flood.take_due(None), [Suppressed { place: places[0], count: 30 }]);

@@ -1,6 +1,9 @@
 //! The log: lines that any thread may say at any time, and one thread that writes them, to stderr or to journald.
 //! The end of the program waits for it, for a bounded time.
+//!
+//! Programs start one each. How stderr is written to is theirs: there may be more on a terminal than the log.
 
+mod config;
 mod flood;
 mod journal;
 mod queue;
@@ -16,9 +19,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-use crate::config::{LogConfig, LogLevel, LogTarget};
+use protocol::printable::printable;
 
-use super::terminal::{BetweenBars, printable};
+pub use config::{LogArgs, LogConfig, LogLevel, LogTable, LogTarget};
 
 use flood::{Flood, FloodGate};
 use journal::{Journal, JournalLayer};
@@ -31,17 +34,20 @@ const FAILURE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The log of the program, until it ends.
 #[derive(Debug)]
-pub(super) struct Log {
+pub struct Log {
     queue: Queue,
     /// Closed by the thread that writes when it has written its last line.
     is_written: Receiver<()>,
+    /// Where the failure goes when there is no such thread.
+    last: Sink,
     /// How much is said; none where RUST_LOG has the word.
     filter: Option<reload::Handle<EnvFilter, Registry>>,
 }
 
 impl Log {
-    /// Starts the log, at the level and with the target that were asked for; RUST_LOG goes above the level.
-    pub(super) fn start(config: LogConfig) -> Self {
+    /// Starts the log, at the level and with the target that were asked for; RUST_LOG goes above the level. Lines for
+    /// stderr are given to `stderr`, each with one write, which may wait.
+    pub fn start(config: LogConfig, stderr: impl Write + Send + Clone + 'static) -> Self {
         let (journal, unreachable) = match journal(config.target) {
             Ok(journal) => (journal, None),
             Err(error) => (None, Some(error)),
@@ -49,11 +55,12 @@ impl Log {
         let is_journal = journal.is_some();
         let sink = match journal {
             Some(journal) => Sink { to: Box::new(journal), spell: journal::record },
-            None => Sink { to: Box::new(BetweenBars), spell: own_line },
+            None => Sink { to: Box::new(stderr.clone()), spell: own_line },
         };
+        let last = Sink { to: Box::new(stderr), spell: own_line };
         let flood = config.is_limited.then(Arc::<Flood>::default);
         let gate = flood.clone().map(FloodGate);
-        let log = Self::writing_to(sink, flood);
+        let log = Self::writing_to(sink, last, flood);
         let chosen = EnvFilter::try_from_default_env().ok();
         let is_chosen = chosen.is_some();
         let (filter, handle) =
@@ -70,7 +77,7 @@ impl Log {
         Self { filter: (!is_chosen).then_some(handle), ..log }
     }
 
-    fn writing_to(sink: Sink, flood: Option<Arc<Flood>>) -> Self {
+    fn writing_to(sink: Sink, last: Sink, flood: Option<Arc<Flood>>) -> Self {
         let (queue, waiting) = Queue::new();
         let (written, is_written) = bounded(0);
         let lost = Arc::clone(&queue.lost);
@@ -79,11 +86,11 @@ impl Log {
             sink.write_all(&waiting, &lost, &flood.unwrap_or_default());
             drop::<Sender<()>>(written);
         });
-        Self { queue, is_written, filter: None }
+        Self { queue, is_written, last, filter: None }
     }
 
     /// Says more or less from now on, unless RUST_LOG has the word.
-    pub(super) fn set_level(&self, level: LogLevel) {
+    pub fn set_level(&self, level: LogLevel) {
         if let Some(filter) = &self.filter {
             // It fails only when the log is gone.
             let _ = filter.reload(EnvFilter::new(level.name()));
@@ -91,20 +98,18 @@ impl Log {
     }
 
     /// Writes what waits, and why the program fails, if it does. Waits for a bounded time.
-    pub(super) fn end(self, failure: Option<String>) {
+    pub fn end(self, failure: Option<String>) {
         let timeout = if failure.is_some() { FAILURE_TIMEOUT } else { END_TIMEOUT };
         self.end_within(failure, timeout);
     }
 
-    fn end_within(self, failure: Option<String>, timeout: Duration) {
+    fn end_within(mut self, failure: Option<String>, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         match self.queue.end(failure, deadline) {
             Ok(()) => {
                 let _ = self.is_written.recv_deadline(deadline);
             }
-            Err(Some(failure)) => {
-                let _ = BetweenBars.write_all(&own_line(Level::ERROR, &failure));
-            }
+            Err(Some(failure)) => self.last.write_own(Level::ERROR, &failure),
             Err(None) => {}
         }
     }
@@ -137,7 +142,11 @@ mod tests {
     use super::*;
 
     fn writing_to(to: impl Write + Send + 'static) -> Log {
-        Log::writing_to(Sink { to: Box::new(to), spell: own_line }, None)
+        Log::writing_to(own_lines(to), own_lines(io::sink()), None)
+    }
+
+    fn own_lines(to: impl Write + Send + 'static) -> Sink {
+        Sink { to: Box::new(to), spell: own_line }
     }
 
     /// Keeps what is written.
@@ -215,8 +224,7 @@ mod tests {
     fn what_was_suppressed_is_told_at_the_end() {
         let kept = Kept::default();
         let flood = Arc::new(Flood::default());
-        let log =
-            Log::writing_to(Sink { to: Box::new(kept.clone()), spell: own_line }, Some(Arc::clone(&flood)));
+        let log = Log::writing_to(own_lines(kept.clone()), own_lines(io::sink()), Some(Arc::clone(&flood)));
         let layer = fmt::layer().with_writer(log.queue.clone()).with_ansi(false);
         let registry = tracing_subscriber::registry().with(FloodGate(flood)).with(layer);
         tracing::subscriber::with_default(registry, || {
@@ -228,6 +236,6 @@ mod tests {
         let kept = kept.0.lock().unwrap();
         let text = String::from_utf8_lossy(&kept);
         assert_eq!(text.matches("did it again").count(), 20);
-        assert!(text.contains("btd: suppressed 80 more lines as those of btd::app::log::tests"), "{text}");
+        assert!(text.contains("btd: suppressed 80 more lines as those of service::log::tests"), "{text}");
     }
 }

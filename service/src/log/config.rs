@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::args::LogArgs;
-
 /// How much is said: each level includes those before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +30,27 @@ pub enum LogTarget {
     Journald,
     /// To stderr.
     Stderr,
+}
+
+/// The table `[log]` of a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogTable {
+    /// How much is said.
+    pub level: LogLevel,
+    /// To whom.
+    pub target: LogTarget,
+}
+
+/// Options of every command that takes its time.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct LogArgs {
+    /// Print nothing but results and errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; twice for every connection.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
 /// What is said, how much of it and to whom.

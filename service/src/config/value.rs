@@ -19,7 +19,7 @@ pub struct Rate(pub Option<u64>);
 pub struct Umask(pub Option<u32>);
 
 /// A value that is spelled as text. A number in its place is read as its digits.
-pub(super) trait Spelled: Sized {
+pub trait Spelled: Sized {
     /// Reads it, or says what is allowed.
     fn read(text: &str) -> Result<Self, String>;
     /// Writes what reads as the same.
@@ -95,12 +95,12 @@ impl Spelled for Option<SocketAddr> {
 }
 
 /// For `serde(with)`.
-pub(super) fn serialize<T: Spelled, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn serialize<T: Spelled, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     value.write().serialize(serializer)
 }
 
 /// For `serde(with)`.
-pub(super) fn deserialize<'de, T: Spelled, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub fn deserialize<'de, T: Spelled, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let text = match Value::deserialize(deserializer)? {
         Value::String(text) => text,
         Value::Integer(number) => number.to_string(),

@@ -25,7 +25,7 @@ fn child(test: &str, sockets: [OwnedFd; 2], environment: &str) -> Output {
     Command::new("sh")
         .args(["-c", &script])
         .arg(env::current_exe().unwrap())
-        .arg(format!("sys::inherit::tests::{test}"))
+        .arg(format!("inherit::tests::{test}"))
         .env_clear()
         .stdin(third)
         .stdout(fourth)

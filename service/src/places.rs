@@ -55,11 +55,7 @@ impl Places {
     }
 
     /// Those of a service, with the folders that were given to it.
-    pub(super) fn of_service(
-        config: Option<PathBuf>,
-        state: Option<PathBuf>,
-        runtime: Option<PathBuf>,
-    ) -> Self {
+    pub fn of_service(config: Option<PathBuf>, state: Option<PathBuf>, runtime: Option<PathBuf>) -> Self {
         let or = |folder: Option<PathBuf>, usual: &str| folder.unwrap_or_else(|| Path::new(usual).join(NAME));
         let state = or(state, "/var/lib");
         Self {

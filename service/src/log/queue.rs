@@ -109,7 +109,8 @@ impl Sink {
         }
     }
 
-    fn write_own(&mut self, level: Level, text: &str) {
+    /// Writes a line of the log's own.
+    pub(super) fn write_own(&mut self, level: Level, text: &str) {
         let line = (self.spell)(level, text);
         self.write(&line);
     }

@@ -1,0 +1,14 @@
+//! What a program needs to run as a service, whatever it serves: btd and bttracker are built on it.
+//!
+//! It knows sockets, files, the service manager and the log. It knows nothing of torrents, peers or trackers, and no
+//! part of it starts by itself: programs call it.
+
+pub mod config;
+pub mod heartbeats;
+pub mod inherit;
+pub mod limits;
+pub mod listen;
+pub mod log;
+pub mod memory;
+pub mod notify;
+pub mod places;
