@@ -15,3 +15,6 @@ pub mod engine;
 pub mod storage;
 pub mod sys;
 pub mod worker;
+
+/// What the program is called: in its log, and in the folders that it has.
+pub const PROGRAM: &str = "btd";

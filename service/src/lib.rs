@@ -9,6 +9,8 @@ pub mod inherit;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod manual;
 pub mod memory;
 pub mod notify;
+pub mod output;
 pub mod places;

@@ -1,6 +1,6 @@
-//! What the service manager is told: that btd is ready, how it stands, that it reloads or stops, that it is alive.
+//! What the service manager is told: that we are ready, how we stand, that we reload or stop, that we are alive.
 //!
-//! Called by whoever starts and stops the daemon. Without a service manager it says nothing; what cannot be said never
+//! Called by whoever starts and stops the program. Without a service manager it says nothing; what cannot be said never
 //! fails or delays the program for long.
 
 use std::env;

@@ -6,66 +6,86 @@ use std::path::{Path, PathBuf};
 
 use etcetera::{BaseStrategy, HomeDirError};
 
-/// The program's folder in each of the folders of the machine or the user.
-const NAME: &str = "btd";
+/// Nowhere to keep anything.
+#[derive(Debug, thiserror::Error)]
+#[error("no home directory for the configuration and the state: set HOME")]
+pub struct NoHome(#[from] HomeDirError);
 
-/// The defaults.
+/// The defaults of a program, which has a folder of its name in each of the folders of the machine or the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     /// The configuration, which need not exist.
     pub config_file: PathBuf,
-    /// Where torrents lie that name no other folder.
+    /// Where what it serves lies, if it is in files and names no other folder.
     pub data_dir: PathBuf,
-    /// Where the list of torrents is kept.
+    /// Where it keeps what is to survive it.
     pub state_dir: PathBuf,
     /// The socket.
     pub control_socket: PathBuf,
-    /// Whether clients are kept to the data and watch directories: they may be others than who runs the daemon.
+    /// Whether it is the machine's, or a unit's: its clients may be others than who runs it.
     pub is_service: bool,
 }
 
 impl Places {
-    /// Those of this process.
+    /// Those of `program`, as which this process runs.
     ///
     /// # Errors
     /// When it is no service, and has no home.
-    pub fn of_process() -> Result<Self, HomeDirError> {
-        Self::find(nix::unistd::geteuid().is_root(), |name| std::env::var_os(name))
+    pub fn of_process(program: &str) -> Result<Self, NoHome> {
+        Self::find(program, nix::unistd::geteuid().is_root(), |name| std::env::var_os(name))
     }
 
     /// Those of a process with these variables: systemd tells the folders that a unit has.
-    fn find(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, HomeDirError> {
+    fn find(
+        program: &str,
+        is_root: bool,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, NoHome> {
         let given = |name: &str| variable(name).and_then(first);
         let (config, state, runtime) =
             (given("CONFIGURATION_DIRECTORY"), given("STATE_DIRECTORY"), given("RUNTIME_DIRECTORY"));
         if is_root || config.is_some() || state.is_some() || runtime.is_some() {
-            return Ok(Self::of_service(config, state, runtime));
+            return Ok(Self::of_service(program, config, state, runtime));
         }
         let user = etcetera::base_strategy::Xdg::new()?;
-        let data_dir = user.data_dir().join(NAME).join("data");
-        let state_dir = user.state_dir().unwrap_or_else(|| user.data_dir()).join(NAME);
-        let runtime = user.runtime_dir().map_or_else(|| state_dir.clone(), |folder| folder.join(NAME));
+        let data_dir = user.data_dir().join(program).join("data");
+        let state_dir = user.state_dir().unwrap_or_else(|| user.data_dir()).join(program);
+        let runtime = user.runtime_dir().map_or_else(|| state_dir.clone(), |folder| folder.join(program));
         Ok(Self {
-            config_file: user.config_dir().join(NAME).join("btd.toml"),
+            config_file: user.config_dir().join(program).join(file(program)),
             data_dir,
-            control_socket: runtime.join("btd.sock"),
+            control_socket: runtime.join(socket(program)),
             state_dir,
             is_service: false,
         })
     }
 
     /// Those of a service, with the folders that were given to it.
-    pub fn of_service(config: Option<PathBuf>, state: Option<PathBuf>, runtime: Option<PathBuf>) -> Self {
-        let or = |folder: Option<PathBuf>, usual: &str| folder.unwrap_or_else(|| Path::new(usual).join(NAME));
+    pub fn of_service(
+        program: &str,
+        config: Option<PathBuf>,
+        state: Option<PathBuf>,
+        runtime: Option<PathBuf>,
+    ) -> Self {
+        let or =
+            |folder: Option<PathBuf>, usual: &str| folder.unwrap_or_else(|| Path::new(usual).join(program));
         let state = or(state, "/var/lib");
         Self {
-            config_file: or(config, "/etc").join("btd.toml"),
+            config_file: or(config, "/etc").join(file(program)),
             data_dir: state.join("data"),
             state_dir: state.join("state"),
-            control_socket: or(runtime, "/run").join("btd.sock"),
+            control_socket: or(runtime, "/run").join(socket(program)),
             is_service: true,
         }
     }
+}
+
+fn file(program: &str) -> String {
+    format!("{program}.toml")
+}
+
+fn socket(program: &str) -> String {
+    format!("{program}.sock")
 }
 
 /// The first of the folders that systemd gave, separated by colons.
@@ -81,7 +101,7 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
         };
-        Places::find(is_root, variable).unwrap()
+        Places::find("btd", is_root, variable).unwrap()
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! bttracker: a standalone tracker. Its service comes later; until then it says who it is, and writes its manual.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use service::manual;
 
 /// A standalone BitTorrent tracker.
 #[derive(Debug, Parser)]
@@ -36,8 +36,8 @@ enum Command {
 fn main() -> ExitCode {
     let command = Args::command();
     let result = match Args::parse().command {
-        Command::Completions { shell } => complete(command, shell),
-        Command::Man { folder } => write_manual(command, folder.as_deref()),
+        Command::Completions { shell } => manual::completions(command, shell),
+        Command::Man { folder } => manual::pages(command, folder.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,19 +45,6 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn complete(mut command: clap::Command, shell: Shell) -> io::Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, "bttracker", &mut script);
-    io::stdout().write_all(&script)
-}
-
-fn write_manual(command: clap::Command, folder: Option<&Path>) -> io::Result<()> {
-    match folder {
-        Some(folder) => clap_mangen::generate_to(command, folder),
-        None => clap_mangen::Man::new(command).render(&mut io::stdout()),
     }
 }
 
@@ -73,11 +60,10 @@ mod tests {
     #[test]
     fn a_page_is_written_for_each_command_that_is_shown() {
         let folder = tempfile::tempdir().unwrap();
-        write_manual(Args::command(), Some(folder.path())).unwrap();
+        manual::pages(Args::command(), Some(folder.path())).unwrap();
         let page = std::fs::read_to_string(folder.path().join("bttracker.1")).unwrap();
         assert!(page.contains("A standalone BitTorrent tracker"), "{page}");
         assert!(folder.path().join("bttracker-completions.1").exists());
         assert!(!folder.path().join("bttracker-man.1").exists());
-        assert!(write_manual(Args::command(), Some(&folder.path().join("none"))).is_err());
     }
 }

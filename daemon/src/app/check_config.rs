@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use service::limits;
+use service::output::{print_json, print_line, write_line};
 
 use crate::args::{CheckConfigArgs, RunArgs};
 use crate::config::RunConfig;
 
-use super::{Failure, print_json, print_line, write_line};
+use super::Failure;
 
 /// Prints all keys with their values, as a configuration that says the same.
 pub(super) fn run(args: CheckConfigArgs) -> Result<ExitCode, Failure> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
+use service::output::{print_json, print_line};
 
 use crate::args::CreateArgs;
 use crate::config;
@@ -12,7 +13,7 @@ use crate::storage::torrent_file::Output;
 
 use super::report::Summary;
 
-use super::{Failure, hashing, print_json, print_line};
+use super::{Failure, hashing};
 
 /// What `--json` prints.
 #[derive(Serialize)]

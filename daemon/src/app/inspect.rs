@@ -1,16 +1,18 @@
 //! `btd inspect`: what a .torrent file or a magnet link says.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use protocol::meta::{FileEntry, FileKind, Magnet, Metainfo};
 use serde::Serialize;
+use service::output::{print_json, print_line};
 
 use crate::args::InspectArgs;
 use crate::storage::torrent_file;
 
-use super::{Failure, print_json, print_line, terminal};
+use super::{Failure, terminal};
 
 /// What a torrent or a magnet link says, as `--json` prints it. Null is what a link does not say.
 #[derive(Debug, Serialize)]
@@ -113,7 +115,7 @@ fn magnet_report(magnet: &Magnet) -> Report<'_> {
 }
 
 /// Prints a label and a value, aligned.
-fn field(label: &str, value: impl std::fmt::Display) -> Result<(), Failure> {
+fn field(label: &str, value: impl std::fmt::Display) -> io::Result<()> {
     print_line(&format!("{label:<14} {value}"))
 }
 

@@ -5,7 +5,6 @@ mod create;
 mod get;
 mod hashing;
 mod inspect;
-mod manual;
 mod report;
 mod run;
 mod seed;
@@ -14,14 +13,16 @@ mod terminal;
 mod verify;
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use service::log::{Log, LogConfig};
+use service::manual::{self, ManualError};
 
+use crate::PROGRAM;
 use crate::args::{Args, Command};
 
-use terminal::{BetweenBars, printable};
+use terminal::BetweenBars;
 
 /// Why a command failed: text for a person, from whatever room it came.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -42,14 +43,14 @@ pub fn run(args: Args) -> ExitCode {
         Command::Inspect(args) => logged(log, |_| inspect::run(&args)),
         Command::Create(args) => logged(log, |_| create::run(args)),
         Command::Verify(args) => logged(log, |_| verify::run(&args)),
-        Command::Completions(args) => logged(log, |_| manual::completions(&args)),
-        Command::Man(args) => logged(log, |_| manual::pages(&args)),
+        Command::Completions(args) => logged(log, |_| done(manual::completions(Args::command(), args.shell))),
+        Command::Man(args) => logged(log, |_| done(manual::pages(Args::command(), args.folder.as_deref()))),
     }
 }
 
 /// Does `work` with a log, which ends with the reason if it fails.
 fn logged(config: LogConfig, work: impl FnOnce(&Log) -> Result<ExitCode, Failure>) -> ExitCode {
-    let log = Log::start(config, BetweenBars);
+    let log = Log::start(PROGRAM, config, BetweenBars);
     match work(&log) {
         Ok(code) => {
             log.end(None);
@@ -62,26 +63,7 @@ fn logged(config: LogConfig, work: impl FnOnce(&Log) -> Result<ExitCode, Failure
     }
 }
 
-/// Prints a value as one line of JSON, which escapes in its own way.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    write_line(&serde_json::to_string(value)?)
-}
-
-/// Prints a line for a person; what is in it that would command the terminal is spelled out.
-fn print_line(line: &str) -> Result<(), Failure> {
-    write_line(&printable(line))
-}
-
-/// Writes a line to stdout, at once: scripts wait for it.
-fn write_line(line: &str) -> Result<(), Failure> {
-    write_bytes(format!("{line}\n").as_bytes())
-}
-
-/// Writes to stdout. One who has heard enough, as `head` has, is no failure.
-fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+/// A manual that was written is all that was asked for.
+fn done(written: Result<(), ManualError>) -> Result<ExitCode, Failure> {
+    Ok(written.map(|()| ExitCode::SUCCESS)?)
 }

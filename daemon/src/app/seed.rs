@@ -11,6 +11,7 @@ use protocol::swarm::Settings;
 use protocol::swarm::picker::Priority;
 use serde::Serialize;
 use service::limits;
+use service::output::write_line;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -21,10 +22,10 @@ use crate::engine::{Company, Engine, Member, Server};
 use crate::storage::Torrent;
 use crate::sys::{interfaces, probe};
 
+use super::Failure;
 use super::report::Summary;
 use super::source::{Ready, Source, check_distinct};
 use super::terminal::{self, StatusLine};
-use super::{Failure, write_line};
 
 /// How often the status line is renewed, and failures are looked for.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -167,7 +168,7 @@ async fn print(lines: Vec<String>) -> Result<(), Failure> {
         // Magnet links and JSON need no escapes: they have brought their own.
         let _ = done.send(lines.iter().try_for_each(|line| write_line(line)));
     })?;
-    is_done.await?
+    Ok(is_done.await??)
 }
 
 /// Keeps the status line, until there is nothing left to serve or nobody to do it.

@@ -1,16 +1,18 @@
 //! `btd verify`: which files and pieces of a torrent's payload are as they should be.
 
+use std::io;
 use std::process::ExitCode;
 
 use protocol::meta::Info;
 use serde::Serialize;
+use service::output::{print_json, print_line};
 
 use crate::args::VerifyArgs;
 use crate::storage::torrent_file;
 use crate::storage::verify::{FileState, Verification};
 
 use super::report::{describe, name};
-use super::{Failure, hashing, print_json, print_line};
+use super::{Failure, hashing};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -73,7 +75,7 @@ fn report<'a>(info: &'a Info, verification: &Verification) -> Report<'a> {
     }
 }
 
-fn print_lines(info: &Info, verification: &Verification, is_quiet: bool) -> Result<(), Failure> {
+fn print_lines(info: &Info, verification: &Verification, is_quiet: bool) -> io::Result<()> {
     for (file, state) in info.files().iter().zip(&verification.files) {
         match state {
             None => {}

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use service::config::value::{Rate, Umask};
-use service::config::{Fault, value};
+use service::config::value;
 use service::log::LogTable;
 
 use crate::args::Preallocate;
 
-use super::listen::default_listen;
+use super::default_listen;
+use super::value::{Rate, Umask};
 
 /// Downloads that go on at a time: more share the same line and finish later, all of them.
 const DEFAULT_ACTIVE_DOWNLOADS: u32 = 8;
@@ -140,14 +140,6 @@ impl Default for TrackerTable {
 }
 
 impl ConfigFile {
-    /// Reads the text of a file.
-    ///
-    /// # Errors
-    /// Where `text` is no TOML, has a key that is none, or a value that cannot be; the fault says where.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        toml::from_str(text).map_err(|error| Fault::of_toml(text, &error))
-    }
-
     /// The file that says the same.
     ///
     /// # Errors

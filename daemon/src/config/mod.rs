@@ -2,17 +2,17 @@
 
 mod file;
 mod get;
-mod listen;
 mod reload;
 mod run;
 mod seed;
 #[cfg(test)]
 mod tests;
+mod value;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use service::listen::{ListenError, usable};
+use service::listen::{ListenError, Overlap, distinct, usable};
 
 use protocol::meta::MagnetError;
 
@@ -23,11 +23,14 @@ use crate::sys::limits::FileBudget;
 
 pub use file::{ConfigFile, LimitsTable, TrackerTable};
 pub use get::{GetConfig, GetSource};
-pub use reload::{Reload, Taken};
 pub use run::{Hook, RunConfig, RunConfigError};
 pub use seed::{SeedConfig, SeedSource, options};
+pub use value::{Rate, Umask};
 
-use listen::{default_listen, distinct};
+/// What addresses are chosen with on the command line.
+pub const LISTEN_OPTION: &str = "--listen";
+/// The port of BitTorrent since its first client.
+const DEFAULT_PORT: u16 = 6881;
 
 /// Most connections unless more are asked for: what a busy mirror sees, at some 200 MB of kernel memory.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
@@ -67,7 +70,7 @@ impl ServeConfig {
     /// # Errors
     /// When an address is taken, or the machine does not have one that was asked for.
     pub fn usable(&self) -> Result<Self, ListenError> {
-        let listen = usable(&self.listen, self.has_default_listen)?;
+        let listen = usable::<TcpListener>(&self.listen, self.has_default_listen, LISTEN_OPTION)?;
         Ok(Self { listen, ..self.clone() })
     }
 }
@@ -85,13 +88,8 @@ pub enum ConfigError {
     #[error("--data is where the files of a .torrent lie, but no PATH is a .torrent")]
     DataOfNothing,
     /// An address includes another.
-    #[error("--listen {wildcard} is {address} too: leave one of them out")]
-    Overlap {
-        /// All addresses of a family.
-        wildcard: SocketAddr,
-        /// One of them.
-        address: SocketAddr,
-    },
+    #[error("{LISTEN_OPTION} {0}")]
+    Overlap(#[from] Overlap),
     /// An option for new torrents was given, and all torrents exist.
     #[error("{0} is for torrents that are made, but every PATH is a .torrent already")]
     NothingNew(&'static str),
@@ -141,6 +139,12 @@ fn serve(
         is_fetching: false,
         trackers: TrackerTable::default(),
     })
+}
+
+/// All addresses of both families.
+fn default_listen() -> Vec<SocketAddr> {
+    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    any.map(|ip| SocketAddr::new(ip, DEFAULT_PORT)).to_vec()
 }
 
 impl From<Preallocate> for Allocation {

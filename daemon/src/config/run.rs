@@ -1,28 +1,23 @@
 //! What `btd run` is to do: file, command line and defaults brought together, and checked.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use etcetera::HomeDirError;
-use nix::unistd::Group;
 use protocol::swarm::Settings;
-use service::config::Fault;
+use service::config::{Document, Fault, LoadError, group_id};
+use service::listen::distinct;
 use service::log::LogConfig;
-use service::places::Places;
+use service::places::{NoHome, Places};
 
+use crate::PROGRAM;
 use crate::args::RunArgs;
 use crate::storage::write::place::Placing;
 
 use super::file::{ConfigFile, LimitsTable};
-use super::listen::{default_listen, distinct};
-use super::{ConfigError, ServeConfig, serve, slots};
+use super::{ConfigError, ServeConfig, default_listen, serve, slots};
 use crate::bus::RateLimits;
 
-/// Longest configuration: the commented default has some 8 KiB.
-const MAX_FILE_LENGTH: u64 = 1 << 20;
 /// Most workers: more than any machine has cores.
 const MAX_WORKERS: u16 = 1_024;
 /// Most peers that a tracker is asked for: those that are about send a few hundred at most.
@@ -98,23 +93,15 @@ pub struct Hook {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum RunConfigError {
-    /// A file cannot be read.
-    #[error("{}: cannot be read: {source}", .path.display())]
-    Read {
-        /// Its path.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// It is no configuration.
-    #[error("{}: longer than {MAX_FILE_LENGTH} bytes: not a configuration", .0.display())]
-    TooLong(PathBuf),
+    /// The file cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// A key or a value cannot be meant.
     #[error(transparent)]
     Fault(#[from] Fault),
     /// Nowhere to keep anything.
-    #[error("no home directory for the configuration and the state: set HOME")]
-    NoHome(#[from] HomeDirError),
+    #[error(transparent)]
+    NoHome(#[from] NoHome),
 }
 
 impl RunConfig {
@@ -123,30 +110,22 @@ impl RunConfig {
     /// # Errors
     /// When a file that was named cannot be read, or something in it cannot be meant.
     pub fn load(args: &RunArgs, open_files: u64) -> Result<Self, RunConfigError> {
-        Self::load_at(&Places::of_process()?, args, open_files)
+        Self::load_at(&Places::of_process(PROGRAM)?, args, open_files)
     }
 
     pub(super) fn load_at(places: &Places, args: &RunArgs, open_files: u64) -> Result<Self, RunConfigError> {
-        let path = args.config.as_ref().unwrap_or(&places.config_file);
-        let text = match read(path) {
-            Err(RunConfigError::Read { source, .. })
-                if source.kind() == io::ErrorKind::NotFound && args.config.is_none() =>
-            {
-                None
-            }
-            result => Some(result?),
-        };
-        let mut file = match &text {
-            Some(text) => ConfigFile::parse(text).map_err(|fault| fault.found_in(path, text))?,
+        let document = Document::find(args.config.as_deref(), &places.config_file)?;
+        let mut file: ConfigFile = match &document {
+            Some(document) => document.parse()?,
             None => ConfigFile::default(),
         };
-        if let Some(text) = &text {
+        if let Some(document) = &document {
             // By itself first: what is wrong in it is shown in it.
-            Self::check(file.clone(), places, open_files).map_err(|fault| fault.found_in(path, text))?;
+            Self::check(file.clone(), places, open_files).map_err(|fault| document.locate(fault))?;
         }
         put_above(&mut file, args)?;
         let config = Self::check(file, places, open_files)?;
-        Ok(Self { path: text.map(|_| path.clone()), ..config })
+        Ok(Self { path: document.map(|document| document.path), ..config })
     }
 
     /// Checks what is typed, and fills in what depends on where it runs.
@@ -176,7 +155,7 @@ impl RunConfig {
             serve,
             state_dir,
             control_socket,
-            control_gid: group(&file.control_group)?,
+            control_gid: group_id("control_group", &file.control_group)?,
             control_roots: match &file.control_roots[..] {
                 [] => usual_roots(&data_dir, file.watch_dir.as_deref(), places.is_service),
                 roots => roots.to_vec(),
@@ -192,7 +171,7 @@ impl RunConfig {
             active_downloads: some_count(file.limits.active_downloads),
             ratio_limit: ratio(file.limits.ratio)?,
             seed_time_limit: Some(file.limits.seed_time).filter(|time| !time.is_zero()),
-            log: LogConfig { level: file.log.level, target: file.log.target, is_limited: true },
+            log: LogConfig::of_service(file.log),
             file,
             open_files,
         })
@@ -212,21 +191,8 @@ impl RunConfig {
     }
 }
 
-/// The text of a file of bounded length.
-fn read(path: &Path) -> Result<String, RunConfigError> {
-    let mut text = String::new();
-    let length = File::open(path).and_then(|file| file.take(MAX_FILE_LENGTH + 1).read_to_string(&mut text));
-    match length {
-        Ok(length) if u64::try_from(length).unwrap_or(u64::MAX) > MAX_FILE_LENGTH => {
-            Err(RunConfigError::TooLong(path.to_owned()))
-        }
-        Ok(_) => Ok(text),
-        Err(source) => Err(RunConfigError::Read { path: path.to_owned(), source }),
-    }
-}
-
 /// What the command line says goes above the file. Its paths start where we are.
-fn put_above(file: &mut ConfigFile, args: &RunArgs) -> Result<(), RunConfigError> {
+fn put_above(file: &mut ConfigFile, args: &RunArgs) -> Result<(), LoadError> {
     let RunArgs { config: _, listen, data_dir, state_dir, socket, watch_dir, metrics_listen, workers, log } =
         args;
     if !listen.is_empty() {
@@ -241,7 +207,7 @@ fn put_above(file: &mut ConfigFile, args: &RunArgs) -> Result<(), RunConfigError
     for (given, key) in paths {
         if let Some(path) = given {
             let absolute = std::path::absolute(path);
-            *key = Some(absolute.map_err(|source| RunConfigError::Read { path: path.clone(), source })?);
+            *key = Some(absolute.map_err(|source| LoadError::Read { path: path.clone(), source })?);
         }
     }
     file.metrics_listen = metrics_listen.or(file.metrics_listen);
@@ -274,7 +240,8 @@ fn serving(file: &ConfigFile, open_files: u64) -> Result<ServeConfig, Fault> {
     if file.listen.is_empty() {
         return Err(Fault::new("listen", "at least one address"));
     }
-    let listen = distinct(file.listen.clone()).map_err(|error| of_listen(&error))?;
+    let listen =
+        distinct(file.listen.clone()).map_err(|overlap| Fault::new("listen", overlap.to_string()))?;
     if file.workers > MAX_WORKERS {
         return Err(Fault::new("workers", format!("at most {MAX_WORKERS}")));
     }
@@ -306,15 +273,6 @@ fn serving(file: &ConfigFile, open_files: u64) -> Result<ServeConfig, Fault> {
     })
 }
 
-fn of_listen(error: &ConfigError) -> Fault {
-    match error {
-        ConfigError::Overlap { wildcard, address } => {
-            Fault::new("listen", format!("{wildcard} is {address} too: leave one of them out"))
-        }
-        other => Fault::new("listen", other.to_string()),
-    }
-}
-
 /// How swarms are to behave.
 fn swarm(limits: &LimitsTable, serve: &ServeConfig) -> Settings {
     let usual = Settings::default();
@@ -336,19 +294,6 @@ fn placing(file: &ConfigFile) -> Result<Placing, Fault> {
     }
     let suffix = Some(suffix.clone()).filter(|suffix| !suffix.is_empty());
     Ok(Placing { allocation: file.preallocate.into(), suffix })
-}
-
-/// The id of the group called `name`.
-fn group(name: &str) -> Result<Option<u32>, Fault> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let fault = |message: String| Fault::new("control_group", message);
-    match Group::from_name(name) {
-        Ok(Some(group)) => Ok(Some(group.gid.as_raw())),
-        Ok(None) => Err(fault(format!("there is no group {name}"))),
-        Err(error) => Err(fault(format!("the group {name} cannot be looked up: {error}"))),
-    }
 }
 
 fn hook(key: &str, words: &[String]) -> Result<Option<Hook>, Fault> {

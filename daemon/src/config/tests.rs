@@ -6,13 +6,14 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use service::config::Taken;
 use service::places::Places;
 use toml::{Table, Value};
 
 use crate::args::{Args, Command, RunArgs};
 
 use super::reload::KEYS;
-use super::{ConfigFile, RunConfig, Taken};
+use super::{ConfigFile, RunConfig};
 
 /// What leaves enough for all that is asked for here.
 const OPEN_FILES: u64 = 8_192;
@@ -117,7 +118,7 @@ impl Folder {
     }
 
     fn load(&self, arguments: &[&str]) -> Result<RunConfig, String> {
-        let places = Places { config_file: self.file(), ..Places::of_service(None, None, None) };
+        let places = Places { config_file: self.file(), ..Places::of_service("btd", None, None, None) };
         RunConfig::load_at(&places, &args(arguments), OPEN_FILES).map_err(|error| error.to_string())
     }
 }
@@ -236,7 +237,7 @@ fn a_file_that_is_named_must_be_there_and_be_one() {
     let folder = Folder::with("");
     let missing = folder.0.path().join("missing.toml");
     let config = |path: &Path| args(&["--config", path.to_str().unwrap()]);
-    let places = Places { config_file: missing.clone(), ..Places::of_service(None, None, None) };
+    let places = Places { config_file: missing.clone(), ..Places::of_service("btd", None, None, None) };
     let load = |args| RunConfig::load_at(&places, &args, OPEN_FILES).map_err(|error| error.to_string());
     assert_eq!(load(args(&[])).unwrap().path, None, "the usual one may be missing");
     assert!(load(config(&missing)).unwrap_err().starts_with(&missing.display().to_string()));
@@ -250,7 +251,7 @@ fn a_file_that_is_named_must_be_there_and_be_one() {
 
 #[test]
 fn who_runs_it_for_himself_may_name_any_path() {
-    let places = Places { is_service: false, ..Places::of_service(None, None, None) };
+    let places = Places { is_service: false, ..Places::of_service("btd", None, None, None) };
     let places = Places { config_file: "/nonexistent/btd.toml".into(), ..places };
     let config = RunConfig::load_at(&places, &RunArgs::default(), OPEN_FILES).unwrap();
     assert_eq!(config.control_roots, [Path::new("/")]);

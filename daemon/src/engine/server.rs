@@ -16,7 +16,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::bus::{MAX_REPORTS, WorkerFigures};
-use crate::config::{ServeConfig, TrackerTable};
+use crate::config::{LISTEN_OPTION, ServeConfig, TrackerTable};
 use crate::coordinator::{self, Coordinator, Instruction, Notice, Parts};
 use crate::discovery::{Discovery, DiscoveryError, FoundPeers, Settings as TrackerSettings};
 use crate::storage::Registry;
@@ -96,7 +96,7 @@ impl Server {
     /// # Errors
     /// When a port is taken, or io_uring or a thread is refused.
     pub fn start(config: &ServeConfig) -> Result<(Self, Notices), ServerError> {
-        let Listeners { by_worker, addresses } = listen::bind(&config.listen, config.workers)?;
+        let Listeners { by_worker, addresses } = listen::bind(&config.listen, config.workers, LISTEN_OPTION)?;
         let ours = Identity {
             peer_id: PeerId::ours(rand::random()),
             listen_port: addresses.first().map(SocketAddr::port),

@@ -44,7 +44,7 @@ impl Fault {
     }
 
     /// What the parser found in `text`.
-    pub fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+    pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let offset = error.span().map(|span| span.start);
         let is_twice = error.message().starts_with("duplicate key");
         // The second of two is in nothing that could be read.
@@ -58,7 +58,7 @@ impl Fault {
     }
 
     /// The same, in the file at `path` whose `text` has the key.
-    pub fn found_in(self, path: &Path, text: &str) -> Self {
+    pub(super) fn found_in(self, path: &Path, text: &str) -> Self {
         let key = self.key.as_deref().unwrap_or_default();
         let spot = || entries(text).into_iter().find(|entry| entry.key == key).map(|entry| entry.value);
         let place = self.place.or_else(|| spot().map(|value| place(text, value.start)));
@@ -109,18 +109,17 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     use serde::Deserialize;
 
     use super::*;
     use crate::config::value;
-    use crate::config::value::Rate;
     use crate::log::LogTable;
 
     /// A configuration with a key of each sort.
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    #[expect(dead_code, reason = "read by the parser, and by nobody else")]
     struct File {
         listen: Vec<SocketAddr>,
         workers: u16,
@@ -130,10 +129,9 @@ mod tests {
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    #[expect(dead_code, reason = "read by the parser, and by nobody else")]
     struct Limits {
         #[serde(with = "value")]
-        upload_rate: Rate,
+        period: Duration,
     }
 
     fn fault(text: &str) -> String {
@@ -147,10 +145,7 @@ mod tests {
             let fault = fault(text);
             assert!(fault.starts_with(start), "{text:?}: {fault}");
         };
-        starts(
-            "\n[limits]\nupload_rate = \"fast\"\n",
-            "f:3:15: limits.upload_rate: a rate is bytes a second",
-        );
+        starts("\n[limits]\nperiod = \"soon\"\n", "f:3:10: limits.period: a time is a text as");
         starts("listen = [\n  \"0.0.0.0:1\",\n  \"0.0.0.0:66000\",\n]\n", "f:3:3: listen: ");
         starts("nonsense = 1\n", "f:1:1: nonsense: unknown field");
         starts("[limits]\nconections = 1\n", "f:2:1: limits.conections: unknown field");

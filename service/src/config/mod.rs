@@ -1,7 +1,14 @@
-//! Configuration files in TOML: how values are spelled, and where a fault stands. The keys are each program's own.
+//! Configuration files in TOML: how values are spelled, where a fault stands, what a new one changes. The keys, and
+//! what they mean, are each program's own.
 
 pub mod value;
 
+mod document;
 mod fault;
+mod group;
+mod reload;
 
+pub use document::{Document, LoadError};
 pub use fault::Fault;
+pub use group::group_id;
+pub use reload::{Keys, Reload, Taken};

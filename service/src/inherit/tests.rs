@@ -1,10 +1,10 @@
 //! Each test starts this very program again, as the service manager would: with sockets from descriptor 3 on. There it
-//! takes the control socket over and says what it got.
+//! takes them over and says what it got.
 
 use std::env;
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Output};
 
@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use super::*;
 
 /// Set for a process that is to inherit.
-const HEIR: &str = "BTD_TEST_HEIR";
+const HEIR: &str = "SERVICE_TEST_HEIR";
 
 /// Runs `test` of this file as a child that inherits `sockets`, with `environment` as the service manager sets it;
 /// `PID` in it is the child's own.
@@ -44,15 +44,30 @@ fn is_heir() -> bool {
 
 /// In a child: says what was inherited, and greets whoever connects.
 fn inherit() {
-    let listener = match control_listener() {
+    let listener = match control_listener("btd") {
         Ok(Some(listener)) => listener,
         Ok(None) => return eprintln!("inherited: nothing"),
         Err(error) => return eprintln!("inherited: {error}"),
     };
     let flags = fcntl(listener.as_fd(), FcntlArg::F_GETFD).unwrap();
     assert!(FdFlag::from_bits_truncate(flags).contains(FdFlag::FD_CLOEXEC));
-    assert!(env::var_os("LISTEN_FDS").is_none() && control_listener().unwrap().is_none());
+    assert!(env::var_os("LISTEN_FDS").is_none() && control_listener("btd").unwrap().is_none());
     listener.accept().unwrap().0.write_all(b"inherited").unwrap();
+}
+
+/// In a child: takes all over, and says what each is, in the order of kinds.
+fn inherit_all() {
+    let Inherited { tcp, udp, control } = match sockets() {
+        Ok(inherited) => inherited,
+        Err(error) => return eprintln!("inherited: {error}"),
+    };
+    let again = sockets().unwrap();
+    assert!(again.tcp.is_empty() && again.udp.is_empty() && again.control.is_none());
+    let tcp = tcp.iter().map(|socket| format!("tcp {}", socket.local_addr().unwrap()));
+    let udp = udp.iter().map(|socket| format!("udp {}", socket.local_addr().unwrap()));
+    let control = control.map(|socket| format!("control {:?}", socket.local_addr().unwrap().as_pathname()));
+    let all: Vec<String> = tcp.chain(udp).chain(control).collect();
+    eprintln!("inherited: {}", all.join(", "));
 }
 
 /// A socket that is not the one looked for.
@@ -89,7 +104,7 @@ fn one_of_several_sockets_is_taken_over_by_its_name() {
         return inherit();
     }
     let test = "one_of_several_sockets_is_taken_over_by_its_name";
-    for name in NAMES {
+    for name in ["control", "btd.socket"] {
         let environment = format!("LISTEN_PID=$PID LISTEN_FDS=2 LISTEN_FDNAMES={name}:peers");
         assert_eq!(greeting(test, &environment), "inherited");
     }
@@ -160,4 +175,62 @@ fn an_environment_that_makes_no_sense_is_refused() {
         let said = complaint(&child(test, [other(), other()], environment));
         assert!(said.contains("LISTEN_FDNAMES is wrong"), "{environment}: {said}");
     }
+}
+
+/// What a child says that inherits `sockets` and takes them all.
+fn of_all(test: &str, sockets: [OwnedFd; 2]) -> String {
+    complaint(&child(test, sockets, "LISTEN_PID=$PID LISTEN_FDS=2 LISTEN_FDNAMES=one:two"))
+}
+
+#[test]
+fn sockets_of_all_kinds_are_told_apart_whatever_they_are_called() {
+    if is_heir() {
+        return inherit_all();
+    }
+    let test = "sockets_of_all_kinds_are_told_apart_whatever_they_are_called";
+    let tcp = |address: &str| {
+        let listener = TcpListener::bind(address).unwrap();
+        (listener.local_addr().unwrap(), OwnedFd::from(listener))
+    };
+    let udp = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (socket.local_addr().unwrap(), OwnedFd::from(socket))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control");
+    let control: OwnedFd = UnixListener::bind(&path).unwrap().into();
+    let ((one, first), (two, second)) = (tcp("127.0.0.1:0"), udp());
+    let said = of_all(test, [second, first]);
+    assert!(said.contains(&format!("inherited: tcp {one}, udp {two}\n")), "{said}");
+    let ((one, first), (two, second)) = (tcp("127.0.0.1:0"), tcp("127.0.0.2:0"));
+    let said = of_all(test, [first, second]);
+    assert!(said.contains(&format!("inherited: tcp {one}, tcp {two}\n")), "in their order: {said}");
+    let (address, socket): (SocketAddr, OwnedFd) = udp();
+    let said = of_all(test, [control, socket]);
+    assert!(said.contains(&format!("inherited: udp {address}, control {:?}\n", Some(path))), "{said}");
+    let said = complaint(&child(test, [other(), other()], "LISTEN_PID=1 LISTEN_FDS=2"));
+    assert!(said.contains("inherited: \n"), "those of another process: {said}");
+}
+
+#[test]
+fn what_cannot_be_served_on_is_refused_by_name() {
+    if is_heir() {
+        return inherit_all();
+    }
+    let refusal = |socket: OwnedFd| of_all("what_cannot_be_served_on_is_refused_by_name", [other(), socket]);
+    let file = tempfile::tempfile().unwrap();
+    for socket in [UnixDatagram::unbound().unwrap().into(), file.into()] {
+        let said = refusal(socket);
+        assert!(said.contains("`two` is neither of TCP nor UDP"), "{said}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = refusal(TcpStream::connect(listener.local_addr().unwrap()).unwrap().into());
+    assert!(said.contains("`two` does not listen"), "{said}");
+    let said = refusal(UnixStream::pair().unwrap().0.into());
+    assert!(said.contains("control socket does not listen"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let control = |name| UnixListener::bind(folder.path().join(name)).unwrap().into();
+    let test = "what_cannot_be_served_on_is_refused_by_name";
+    let said = of_all(test, [control("a"), control("b")]);
+    assert!(said.contains("`two` is a second control socket"), "{said}");
 }

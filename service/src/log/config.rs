@@ -10,7 +10,7 @@ pub enum LogLevel {
     Error,
     /// What somebody should look at.
     Warn,
-    /// What happens to torrents.
+    /// What goes on.
     #[default]
     Info,
     /// What happens to connections.
@@ -33,7 +33,7 @@ pub enum LogTarget {
 }
 
 /// The table `[log]` of a configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogTable {
     /// How much is said.
@@ -95,9 +95,14 @@ impl LogConfig {
         Self { level, target: LogTarget::Stderr, is_limited: false }
     }
 
+    /// For a daemon whose configuration has `table`.
+    pub fn of_service(table: LogTable) -> Self {
+        Self { level: table.level, target: table.target, is_limited: true }
+    }
+
     /// For a daemon that could not read its configuration.
     pub fn of_failure() -> Self {
-        Self { level: LogLevel::Info, target: LogTarget::Auto, is_limited: true }
+        Self::of_service(LogTable::default())
     }
 }
 

@@ -57,26 +57,31 @@ pub(super) fn is_stream(stream: &OsStr, output: impl AsFd) -> bool {
 
 /// Makes records of events.
 #[derive(Debug)]
-pub(super) struct JournalLayer(pub(super) Queue);
+pub(super) struct JournalLayer {
+    /// What the program is called.
+    pub(super) program: &'static str,
+    /// Where records wait to be sent.
+    pub(super) queue: Queue,
+}
 
 impl<S: Subscriber> Layer<S> for JournalLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let place = event.metadata();
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut record = record(*place.level(), &(fields.message + &fields.others));
+        let mut record = record(self.program, *place.level(), &(fields.message + &fields.others));
         put(&mut record, "TARGET", place.target());
         if let (Some(file), Some(line)) = (place.file(), place.line()) {
             put(&mut record, "CODE_FILE", file);
             put(&mut record, "CODE_LINE", &line.to_string());
         }
         record.extend(fields.record);
-        self.0.say(record);
+        self.queue.say(record);
     }
 }
 
-/// The record of a line.
-pub(super) fn record(level: Level, message: &str) -> Vec<u8> {
+/// The record of a line that `program` says.
+pub(super) fn record(program: &str, level: Level, message: &str) -> Vec<u8> {
     let priority = match level {
         Level::ERROR => "3",
         Level::WARN => "4",
@@ -85,7 +90,7 @@ pub(super) fn record(level: Level, message: &str) -> Vec<u8> {
     };
     let mut record = Vec::with_capacity(256);
     put(&mut record, "PRIORITY", priority);
-    put(&mut record, "SYSLOG_IDENTIFIER", "btd");
+    put(&mut record, "SYSLOG_IDENTIFIER", program);
     put(&mut record, "MESSAGE", message);
     record
 }
@@ -159,9 +164,9 @@ mod tests {
         let path = folder.path().join("socket");
         let journald = UnixDatagram::bind(&path).unwrap();
         let journal = Journal::connect(&path).unwrap();
-        let sink = |to: Box<dyn Write + Send>| Sink { to, spell: record };
+        let sink = |to: Box<dyn Write + Send>| Sink { program: "btd", to, spell: record };
         let log = Log::writing_to(sink(Box::new(journal)), sink(Box::new(io::sink())), None);
-        let layer = JournalLayer(log.queue.clone());
+        let layer = JournalLayer { program: "btd", queue: log.queue.clone() };
         tracing::subscriber::with_default(registry().with(layer), || {
             tracing::warn!(peer.address = "1.2.3.4:5", count = 7, "gone\n{}", "MESSAGE=forged");
         });
@@ -187,14 +192,14 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut() {
-        let record = record(Level::INFO, &"x".repeat(1 << 20));
+        let record = record("btd", Level::INFO, &"x".repeat(1 << 20));
         assert_eq!(fields(&record)[2].1.len(), MAX_VALUE_LENGTH);
     }
 
     #[test]
     fn a_long_value_is_cut_between_two_characters() {
         let text = format!("xy{}", "\u{20ac}".repeat(MAX_VALUE_LENGTH));
-        let record = record(Level::INFO, &text);
+        let record = record("btd", Level::INFO, &text);
         let message = &fields(&record)[2].1;
         assert!(text.starts_with(message.as_str()), "it ends in {:?}", message.chars().last());
         assert!((MAX_VALUE_LENGTH - 2..=MAX_VALUE_LENGTH).contains(&message.len()));

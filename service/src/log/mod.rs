@@ -45,19 +45,23 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the log, at the level and with the target that were asked for; RUST_LOG goes above the level. Lines for
-    /// stderr are given to `stderr`, each with one write, which may wait.
-    pub fn start(config: LogConfig, stderr: impl Write + Send + Clone + 'static) -> Self {
+    /// Starts the log of `program`, at the level and with the target that were asked for; RUST_LOG goes above the level.
+    /// Lines for stderr are given to `stderr`, each with one write, which may wait.
+    pub fn start(
+        program: &'static str,
+        config: LogConfig,
+        stderr: impl Write + Send + Clone + 'static,
+    ) -> Self {
         let (journal, unreachable) = match journal(config.target) {
             Ok(journal) => (journal, None),
             Err(error) => (None, Some(error)),
         };
         let is_journal = journal.is_some();
         let sink = match journal {
-            Some(journal) => Sink { to: Box::new(journal), spell: journal::record },
-            None => Sink { to: Box::new(stderr.clone()), spell: own_line },
+            Some(journal) => Sink { program, to: Box::new(journal), spell: journal::record },
+            None => Sink { program, to: Box::new(stderr.clone()), spell: own_line },
         };
-        let last = Sink { to: Box::new(stderr), spell: own_line };
+        let last = Sink { program, to: Box::new(stderr), spell: own_line };
         let flood = config.is_limited.then(Arc::<Flood>::default);
         let gate = flood.clone().map(FloodGate);
         let log = Self::writing_to(sink, last, flood);
@@ -65,7 +69,7 @@ impl Log {
         let is_chosen = chosen.is_some();
         let (filter, handle) =
             reload::Layer::new(chosen.unwrap_or_else(|| EnvFilter::new(config.level.name())));
-        let records = is_journal.then(|| JournalLayer(log.queue.clone()));
+        let records = is_journal.then(|| JournalLayer { program, queue: log.queue.clone() });
         let has_colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let lines = || fmt::layer().with_writer(log.queue.clone()).with_ansi(has_colours).with_target(false);
         let registry = tracing_subscriber::registry().with(filter).with(gate).with(records);
@@ -81,8 +85,9 @@ impl Log {
         let (queue, waiting) = Queue::new();
         let (written, is_written) = bounded(0);
         let lost = Arc::clone(&queue.lost);
+        let thread = std::thread::Builder::new().name(format!("{}-log", sink.program));
         // Without a thread the queue is closed, which `end` notices.
-        let _ = std::thread::Builder::new().name("btd-log".into()).spawn(move || {
+        let _ = thread.spawn(move || {
             sink.write_all(&waiting, &lost, &flood.unwrap_or_default());
             drop::<Sender<()>>(written);
         });
@@ -129,8 +134,8 @@ fn journal(target: LogTarget) -> io::Result<Option<Journal>> {
 }
 
 /// A line of the log's own, on stderr: one line, whatever a file name or a peer put into it.
-fn own_line(_: Level, text: &str) -> Vec<u8> {
-    format!("btd: {}\n", printable(text)).into_bytes()
+fn own_line(program: &str, _: Level, text: &str) -> Vec<u8> {
+    format!("{program}: {}\n", printable(text)).into_bytes()
 }
 
 #[cfg(test)]
@@ -146,7 +151,7 @@ mod tests {
     }
 
     fn own_lines(to: impl Write + Send + 'static) -> Sink {
-        Sink { to: Box::new(to), spell: own_line }
+        Sink { program: "btd", to: Box::new(to), spell: own_line }
     }
 
     /// Keeps what is written.

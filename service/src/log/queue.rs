@@ -37,10 +37,12 @@ pub(super) struct Queue {
 
 /// Where lines go.
 pub(super) struct Sink {
+    /// What the program is called.
+    pub(super) program: &'static str,
     /// Takes each with one write.
     pub(super) to: Box<dyn Write + Send>,
-    /// How a line of the log's own is spelled there.
-    pub(super) spell: fn(Level, &str) -> Vec<u8>,
+    /// How a line of the log's own is spelled there: by whom, and what.
+    pub(super) spell: fn(&str, Level, &str) -> Vec<u8>,
 }
 
 impl fmt::Debug for Sink {
@@ -111,7 +113,7 @@ impl Sink {
 
     /// Writes a line of the log's own.
     pub(super) fn write_own(&mut self, level: Level, text: &str) {
-        let line = (self.spell)(level, text);
+        let line = (self.spell)(self.program, level, text);
         self.write(&line);
     }
 

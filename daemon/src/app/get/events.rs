@@ -7,10 +7,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use protocol::meta::Info;
 use serde::Serialize;
+use service::output::{print_line, write_line};
 
 use super::super::report::Summary;
 use super::super::terminal::{self, Frame, StatusLine};
-use super::super::{print_line, write_line};
 
 /// Lines on their way to stdout. Whoever reads them too slowly misses progress, and nothing else.
 const MAX_LINES: usize = 64 * 1024;

@@ -124,7 +124,7 @@ async fn work(
 fn serve(serve: &ServeConfig) -> Result<(Server, Notices), Failure> {
     let start = |serve: &ServeConfig| -> Result<_, ServerError> { Server::start(&serve.usable()?) };
     match start(serve) {
-        Err(ServerError::Listen(ListenError::InUse(_))) if serve.has_default_listen => {
+        Err(ServerError::Listen(ListenError::InUse { .. })) if serve.has_default_listen => {
             let any_port = serve.listen.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
             Ok(start(&ServeConfig { listen: any_port, ..serve.clone() })?)
         }

@@ -113,14 +113,7 @@ impl Life {
         let reload = configure(&self.args).and_then(|new| Ok(self.config.reload(&new)?));
         match reload {
             Ok(reload) => {
-                if !reload.needs_restart.is_empty() {
-                    tracing::warn!("takes a restart to change: {}", reload.needs_restart.join(", "));
-                }
-                let changed = match &reload.changed[..] {
-                    [] => "nothing".to_owned(),
-                    keys => keys.join(", "),
-                };
-                tracing::info!("reloaded: {changed} changed");
+                reload.tell();
                 self.config = reload.config;
                 log.set_level(self.config.log.level);
                 daemon.catalog.reload(settings::catalog(&self.config));

@@ -14,6 +14,7 @@ use service::notify::Notifier;
 use service::{inherit, limits, memory};
 use tokio::sync::mpsc;
 
+use crate::PROGRAM;
 use crate::args::RunArgs;
 use crate::bus::{Board, Figures, Requests};
 use crate::catalog::{self, Catalog};
@@ -56,7 +57,7 @@ struct Daemon {
 /// Serves until a signal or a client ends it.
 pub(super) fn run(args: &RunArgs, config: RunConfig, log: &Log) -> Result<ExitCode, Failure> {
     // Before there is another thread: it takes variables out of the environment.
-    let inherited = inherit::control_listener()?;
+    let inherited = inherit::control_listener(PROGRAM)?;
     memory::return_large();
     let notifier = Notifier::from_env();
     probe::io_uring()?;
