@@ -71,6 +71,11 @@ impl Family {
     }
 }
 
+/// Reads a compact list. What is cut off at its end is left out.
+pub fn read_peers(family: Family, bytes: &[u8]) -> impl Iterator<Item = SocketAddr> {
+    bytes.chunks_exact(family.peer_length()).filter_map(move |peer| read_peer(family, peer))
+}
+
 /// Reads one peer of a compact list; `None` when `bytes` has another length.
 fn read_peer(family: Family, bytes: &[u8]) -> Option<SocketAddr> {
     let (address, port) = bytes.split_last_chunk::<2>()?;

@@ -3,6 +3,7 @@
 
 mod histogram;
 mod prometheus;
+mod report;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use protocol::announce::Family;
 
 pub use histogram::Histogram;
 pub use prometheus::{CONTENT, Snapshot, text};
+pub use report::Report;
 
 /// How a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
