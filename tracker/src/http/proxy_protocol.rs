@@ -2,8 +2,8 @@
 //! doc/proxy-protocol.txt). The HTTP door reads it from connections of trusted proxies, and gives it a time; what comes
 //! behind it stays in the socket.
 //!
-//! The parsers that exist refuse `UNKNOWN` with addresses and `LOCAL` with families that the specification tells to
-//! ignore, and leave the reading to their callers; what is left is little.
+//! Not by the crate `ppp`: it refuses `LOCAL` of families that the specification tells to ignore, takes ports with a
+//! sign, and leaves the reading to its callers; what is left is little.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
