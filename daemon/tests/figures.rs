@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use btd::bus::{Action, Board, Caller, Figures, Request, Requests, WorkerFigures};
+use btd::bus::{Action, Board, Figures, Request, Requests, WorkerFigures};
 use btd::catalog::{Catalog, Goals, Hooks, Parts, Roots, Settings};
 use btd::config::ServeConfig;
 use btd::engine::{Company, Engine, Gauge, Server};
@@ -22,6 +22,7 @@ use protocol::control::{AddRequest, CreateEvent, CreateRequest};
 use protocol::meta::Info;
 use protocol::piece_set::PieceSet;
 use protocol::swarm::candidates::Source;
+use service::control::Caller;
 use service::heartbeats::Pulse;
 use tempfile::TempDir;
 use tokio::sync::mpsc;

@@ -4,6 +4,7 @@
 //! part of it starts by itself: programs call it.
 
 pub mod config;
+pub mod control;
 pub mod heartbeats;
 pub mod inherit;
 pub mod limits;

@@ -27,7 +27,7 @@ pub use board::{Board, TorrentId};
 pub use faults::{Fault, Faults};
 pub use figures::{DiskFigures, Figures, TrackerFigures, WorkerFigures};
 pub use mailbox::Mailbox;
-pub use request::{Action, Caller, MAX_PROGRESS, MAX_REQUESTS, Reply, Request, Requests};
+pub use request::{Action, MAX_PROGRESS, MAX_REQUESTS, Reply, Request, Requests};
 pub use row::{Live, Row, Trackers};
 pub use throttle::{Limits, RateLimits, Throttle};
 

@@ -6,6 +6,7 @@ use protocol::control::{
     AddRequest, CreateEvent, CreateRequest, Detail, ErrorCode, ErrorReply, FileRow, MoveRequest, Patch,
     PeerRow, Pieces, Torrent, TrackerRow,
 };
+use service::control::Caller;
 use tokio::sync::{mpsc, oneshot};
 
 use super::board::TorrentId;
@@ -17,15 +18,6 @@ pub const MAX_PROGRESS: usize = 16;
 
 /// Where an answer goes. Whoever asked may have gone.
 pub type Reply<T> = oneshot::Sender<Result<T, ErrorReply>>;
-
-/// Who asks, as the kernel says (SO_PEERCRED).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
 
 /// Something to do to a torrent.
 #[derive(Debug, Clone, PartialEq)]

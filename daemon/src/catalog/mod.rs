@@ -38,10 +38,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use protocol::swarm;
+use service::control::Caller;
 use service::heartbeats::Pulse;
 use tokio::sync::mpsc;
 
-use crate::bus::{Board, Caller, RateLimits, Request, Requests};
+use crate::bus::{Board, RateLimits, Request, Requests};
 use crate::engine::{Notices, Server};
 use crate::storage::state::{Recorder, State, StateError};
 use crate::storage::write::place::Placing;

@@ -7,10 +7,10 @@ use axum::extract::State;
 use protocol::control::{ActionReply, ErrorCode, ErrorReply, MoveRequest, Patch};
 use protocol::id::InfoHash;
 use serde::Deserialize;
+use service::control::{Caller, Id, Json, Query, Refusal};
 
 use super::api::Api;
-use super::reply::{Id, Json, Query, Refusal};
-use crate::bus::{Action, Caller, Request, TorrentId};
+use crate::bus::{Action, Request, TorrentId};
 
 /// How an action ends.
 type Acted = Result<Json<ActionReply>, Refusal>;

@@ -8,10 +8,9 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use protocol::control::{ErrorCode, ErrorReply, Memory, Stats};
+use service::control::{Json, Refusal, Stopping};
 use service::memory;
 
-use super::reply::{Json, Refusal};
-use super::stopping::Stopping;
 use super::{FiguresSource, actions, create, events, metrics, openapi, process, torrents};
 use crate::bus::{Board, Figures, Requests};
 
@@ -77,13 +76,6 @@ pub(super) fn router(api: Arc<Api>) -> Router {
 /// What is served to whoever reaches `metrics_listen`.
 pub(super) fn metrics_router(api: Arc<Api>) -> Router {
     with_fallbacks(Router::new().route("/metrics", get(metrics::metrics))).with_state(api)
-}
-
-/// What is served to callers who may not come in.
-pub(super) fn forbidden_router() -> Router {
-    Router::new().fallback(async || {
-        Refusal::new(ErrorCode::Forbidden, "this socket is for root, the user btd runs as, and its group")
-    })
 }
 
 fn with_fallbacks(router: Router<Arc<Api>>) -> Router<Arc<Api>> {

@@ -7,12 +7,11 @@ use axum::extract::State;
 use axum::response::Response;
 use protocol::control::{CreateEvent, CreateRequest, ErrorCode, ErrorReply};
 use protocol::meta::unusable_tracker;
+use service::control::{Caller, Json, Lines, Refusal};
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::api::Api;
-use super::lines::Lines;
-use super::reply::{Json, Refusal};
-use crate::bus::{Caller, MAX_PROGRESS, Request};
+use crate::bus::{MAX_PROGRESS, Request};
 
 /// Make a torrent of a file or folder.
 ///

@@ -7,12 +7,11 @@ use axum::response::Response;
 use protocol::control::{Event, EventKind};
 use protocol::id::InfoHash;
 use serde::Deserialize;
+use service::control::{Lines, Query, Refusal};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::api::Api;
-use super::lines::Lines;
-use super::reply::{Query, Refusal};
 use crate::bus::board::now_unix_s;
 
 /// Of what.

@@ -12,9 +12,9 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use protocol::control::{ErrorCode, Stats};
+use service::control::Refusal;
 
 use super::api::Api;
-use super::reply::Refusal;
 use crate::bus::{Figures, TrackerFigures, WorkerFigures};
 
 /// What scrapers are told that they get.

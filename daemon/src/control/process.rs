@@ -7,10 +7,10 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::control::{BackupRequest, ErrorCode, Stats, Version};
+use service::control::{Caller, Json, Refusal};
 
 use super::api::Api;
-use super::reply::{Json, Refusal};
-use crate::bus::{Caller, Request};
+use crate::bus::Request;
 
 /// The number in `/v1`.
 const API_VERSION: u32 = 1;

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use protocol::control::{
     AddRequest, Detail, FileRow, ListQuery, ListReply, PeerRow, Pieces, Torrent, TrackerRow,
 };
+use service::control::{Caller, Id, Json, Query, Refusal};
 
 use super::api::Api;
-use super::reply::{Id, Json, Query, Refusal};
-use crate::bus::{Caller, Reply, Request, TorrentId};
+use crate::bus::{Reply, Request, TorrentId};
 
 /// Longest name of a file that is proposed for a .torrent file: what file systems take, less the suffix.
 const MAX_FILE_NAME: usize = 240;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::{Mode, umask};
+use service::control::Control;
 use service::heartbeats::{Heartbeats, Pulse};
 use service::log::Log;
 use service::notify::Notifier;
@@ -19,7 +20,7 @@ use crate::args::RunArgs;
 use crate::bus::{Board, Figures, Requests};
 use crate::catalog::{self, Catalog};
 use crate::config::RunConfig;
-use crate::control::Control;
+use crate::control;
 use crate::engine::Server;
 use crate::storage::state::{FolderLock, Recorder, State};
 use crate::sys::probe;
@@ -109,7 +110,7 @@ impl Daemon {
         let catalog = Catalog::start(parts)?;
         let figures = Arc::new(move || -> Figures { gauge.read() });
         let control =
-            Control::start(settings::control(config, inherited), Arc::clone(&board), requests, figures);
+            control::start(settings::control(config, inherited), Arc::clone(&board), requests, figures);
         let control = match control {
             Ok(control) => control,
             Err(error) => {

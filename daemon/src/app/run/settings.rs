@@ -3,12 +3,10 @@
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use service::control;
+
 use crate::catalog::{Goals, Hooks, Roots, Settings};
 use crate::config::{Hook, RunConfig};
-use crate::control;
-
-/// Mode of a control socket that is for its owner alone.
-const OWNER_MODE: u32 = 0o600;
 
 /// What the catalog is told, also when the configuration is read anew.
 pub(super) fn catalog(config: &RunConfig) -> Settings {
@@ -28,16 +26,8 @@ pub(super) fn catalog(config: &RunConfig) -> Settings {
 
 /// What the control API is told.
 pub(super) fn control(config: &RunConfig, inherited: Option<UnixListener>) -> control::Settings {
-    let usual = control::Settings::new(config.control_socket.clone());
-    // Without a group that may, it is for its owner alone.
-    let socket_mode = if config.control_gid.is_some() { usual.socket_mode } else { OWNER_MODE };
-    control::Settings {
-        inherited,
-        socket_mode,
-        socket_gid: config.control_gid,
-        metrics_listen: config.metrics_listen,
-        ..usual
-    }
+    let usual = control::Settings::new(config.control_socket.clone()).with_group(config.control_gid);
+    control::Settings { inherited, metrics_listen: config.metrics_listen, ..usual }
 }
 
 /// Everything may be named where the root of the file system is among the roots.

@@ -15,20 +15,19 @@ use hyper_util::rt::TokioIo;
 use protocol::control::{ErrorReply, State};
 use protocol::id::InfoHash;
 use serde::de::DeserializeOwned;
+use service::control::Caller;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::*;
-use crate::bus::{Caller, DiskFigures, Request as Asked, Row, TorrentId, TrackerFigures, WorkerFigures};
+use crate::bus::{DiskFigures, Request as Asked, Row, TorrentId, TrackerFigures, WorkerFigures};
 
 mod catalog;
-mod connections;
 mod figures;
 mod refusals;
 mod routes;
-mod socket;
 mod streams;
 
 use catalog::Catalog;
@@ -123,7 +122,7 @@ impl Daemon {
         let mut settings = Settings::new(folder.path().join("btd.sock"));
         change(&mut settings);
         let board = Arc::new(Board::default());
-        let control = Control::start(settings, board.clone(), requests, Arc::new(figures)).unwrap();
+        let control = start(settings, board.clone(), requests, Arc::new(figures)).unwrap();
         Self { board, catalog: Arc::default(), control: Some(control), folder }
     }
 

@@ -1,6 +1,6 @@
 //! Every way to be refused, each with its code and a text that helps.
 
-use protocol::control::{ErrorCode, MAX_BODY_LENGTH};
+use protocol::control::ErrorCode;
 use serde_json::json;
 
 use super::*;
@@ -94,26 +94,6 @@ async fn what_makes_no_sense_is_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_is_refused_and_read_to_its_end() {
-    let daemon = Daemon::start(0);
-    let mut client = daemon.connect().await;
-    let body = vec![b' '; MAX_BODY_LENGTH + 1];
-    let response = send(&mut client, &Method::POST, "/v1/torrents", body).await;
-    let says = format!("longer than {MAX_BODY_LENGTH} bytes");
-    assert_refused(&Answer::of(response).await, 413, ErrorCode::TooLarge, &says);
-    // The connection is as good as before.
-    assert_eq!(send(&mut client, &Method::GET, "/v1/version", "").await.status(), 200);
-}
-
-#[tokio::test]
-async fn a_body_of_the_greatest_length_is_taken() {
-    let daemon = Daemon::start(0);
-    let mut body = vec![b' '; MAX_BODY_LENGTH];
-    body[..2].copy_from_slice(b"{}");
-    assert_eq!(daemon.ask(&Method::POST, "/v1/torrents", body).await.status, 201);
-}
-
-#[tokio::test]
 async fn without_a_catalog_all_but_the_board_is_stopping() {
     let daemon = Daemon::without_catalog();
     daemon.board.insert(TorrentId(1), row(1), false);
@@ -122,16 +102,4 @@ async fn without_a_catalog_all_but_the_board_is_stopping() {
         assert_refused(&daemon.post(path, &json!({})).await, 503, ErrorCode::Stopping, "btd is stopping");
     }
     assert_refused(&daemon.get("/v1/torrents/0101").await, 503, ErrorCode::Stopping, "btd is stopping");
-}
-
-#[tokio::test]
-async fn whoever_may_not_come_in_is_told_so() {
-    let router = api::forbidden_router();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let (_signal, stopping) = Stopping::signal();
-    let places = Arc::new(Semaphore::new(1));
-    let server = Server { router: router.clone(), places, header_timeout: PATIENCE, stopping };
-    let _serving = tokio::spawn(async move { server.serve(theirs, router, None).await });
-    let response = send(&mut talk(ours).await, &Method::GET, "/v1/version", "").await;
-    assert_refused(&Answer::of(response).await, 403, ErrorCode::Forbidden, "root");
 }

@@ -14,25 +14,28 @@ use tokio::sync::mpsc;
 /// Lines on their way to the client; who reads slowly has the writer wait.
 const MAX_LINES: usize = 64;
 /// What clients are told that they get.
-pub(super) const CONTENT: &str = "application/x-ndjson";
+const CONTENT: &str = "application/x-ndjson";
 
 /// Where lines are written.
 #[derive(Debug)]
-pub(super) struct Lines(mpsc::Sender<Bytes>);
+pub struct Lines(mpsc::Sender<Bytes>);
 
 /// The client does not listen any more.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub struct Gone;
 
 impl Lines {
     /// The beginning of a reply, and where its lines are written. It ends when that is dropped.
-    pub(super) fn reply() -> (Self, Response) {
+    pub fn reply() -> (Self, Response) {
         let (sender, receiver) = mpsc::channel(MAX_LINES);
         (Self(sender), ([(CONTENT_TYPE, CONTENT)], Body::new(Reply(receiver))).into_response())
     }
 
     /// Writes a line; waits while too many are on their way.
-    pub(super) async fn write(&self, value: &impl Serialize) -> Result<(), Gone> {
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    pub async fn write(&self, value: &impl Serialize) -> Result<(), Gone> {
         // Our types have no keys but texts: they can be written.
         let mut line = serde_json::to_vec(value).map_err(|_| Gone)?;
         line.push(b'\n');
@@ -40,7 +43,7 @@ impl Lines {
     }
 
     /// Waits until the client does not listen any more.
-    pub(super) async fn closed(&self) {
+    pub async fn closed(&self) {
         self.0.closed().await;
     }
 }

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// Tells whoever waits that the control API is stopping.
 #[derive(Debug, Clone)]
-pub(super) struct Stopping(watch::Receiver<bool>);
+pub struct Stopping(watch::Receiver<bool>);
 
 impl Stopping {
     /// The signal, and what gives it: `true`, or being dropped.
@@ -14,7 +14,7 @@ impl Stopping {
     }
 
     /// Waits for it; does not wait if it was given already.
-    pub(super) async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
     }
 }

@@ -23,10 +23,11 @@ const MAX_DISCARDED: usize = 4 * MAX_BODY_LENGTH;
 /// A refusal, as handlers return it. The document of the API names it beside what each of them has to say.
 #[derive(Debug, utoipa::IntoResponses)]
 #[response(status = "default", description = "A refusal.")]
-pub(super) struct Refusal(pub(super) ErrorReply);
+pub struct Refusal(pub ErrorReply);
 
 impl Refusal {
-    pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> Self {
+    /// A refusal with its code, and why, for people.
+    pub fn new(error: ErrorCode, message: impl Into<String>) -> Self {
         Self(ErrorReply::new(error, message))
     }
 }
@@ -46,7 +47,7 @@ impl IntoResponse for Refusal {
 
 /// A value in JSON: the body of a reply, or of a request.
 #[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub struct Json<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     /// Straight into bytes: a list has ten thousand rows. With the end of its line, for whoever uses curl.
@@ -108,7 +109,7 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Refusal> {
 
 /// The query of a request.
 #[derive(Debug)]
-pub(super) struct Query<T>(pub(super) T);
+pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Refusal;
@@ -120,9 +121,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The `{id}` of a path: what the client calls a torrent, or torrents.
+/// The one parameter of a path, as `{id}`: what the client calls the thing that it means.
 #[derive(Debug)]
-pub(super) struct Id(pub(super) String);
+pub struct Id(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Refusal;

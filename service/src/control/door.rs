@@ -1,6 +1,6 @@
 //! The Unix socket: made, or inherited, and taken away in the end.
 //!
-//! A socket that a dead daemon left is replaced. One that somebody listens on is never touched, nor is anything that is
+//! A socket that a dead program left is replaced. One that somebody listens on is never touched, nor is anything that is
 //! not a socket.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -43,7 +43,7 @@ impl Door {
         if !folder.exists() {
             DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(refused)?;
         }
-        // Two daemons that start at once must not both find the socket of a dead one. Held until we listen.
+        // Two programs that start at once must not both find the socket of a dead one. Held until we listen.
         let lock = File::open(folder).map_err(refused)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => ControlError::Contended(path.to_owned()),
@@ -75,7 +75,7 @@ impl Drop for Door {
     }
 }
 
-/// Removes the socket of a dead daemon.
+/// Removes the socket of a dead program.
 fn clear(path: &Path) -> Result<(), ControlError> {
     let refused = |source| ControlError::Refused { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {

@@ -12,15 +12,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::unistd::geteuid;
+use protocol::control::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tower_service::Service as _;
 
-use super::api::forbidden_router;
+use super::reply::Refusal;
 use super::stopping::Stopping;
-use crate::bus::Caller;
 
 /// Longest that a scraper keeps a connection, read or not: whoever reaches the address may open them.
 const MAX_SCRAPE: Duration = Duration::from_secs(60);
@@ -29,21 +29,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bits of a mode that let others than the owner connect.
 const SHARED_MODE: u32 = 0o022;
 
+/// Who asks, as the kernel says (SO_PEERCRED): an extension of each request on the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
 /// Who may come in. The kernel has compared the caller with the mode of the file; this is the second look.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gate {
+    program: &'static str,
     uid: u32,
     is_shared: bool,
 }
 
 impl Gate {
-    /// The gate of a socket with `mode`; `None` for one that was made by somebody else, who knows why.
-    pub(super) fn new(mode: Option<u32>) -> Self {
-        Self { uid: geteuid().as_raw(), is_shared: mode.is_none_or(|mode| mode & SHARED_MODE != 0) }
+    /// The gate of a socket of `program` with `mode`; `None` for one that was made by somebody else, who knows why.
+    pub(super) fn new(program: &'static str, mode: Option<u32>) -> Self {
+        Self { program, uid: geteuid().as_raw(), is_shared: mode.is_none_or(|mode| mode & SHARED_MODE != 0) }
     }
 
     fn admits(self, caller: Caller) -> bool {
         caller.uid == 0 || caller.uid == self.uid || self.is_shared
+    }
+
+    /// What is served to callers who may not come in.
+    pub(super) fn refusing_router(self) -> Router {
+        let program = self.program;
+        Router::new().fallback(async move || {
+            let message = format!("this socket is for root, the user {program} runs as, and its group");
+            Refusal::new(ErrorCode::Forbidden, message)
+        })
     }
 }
 
@@ -107,7 +126,7 @@ impl Server {
     async fn admit(self, stream: UnixStream, gate: Gate, _place: OwnedSemaphorePermit) {
         let Ok(credentials) = stream.peer_cred() else { return };
         let caller = Caller { uid: credentials.uid(), gid: credentials.gid() };
-        let router = if gate.admits(caller) { self.router.clone() } else { forbidden_router() };
+        let router = if gate.admits(caller) { self.router.clone() } else { gate.refusing_router() };
         self.serve(stream, router, Some(caller)).await;
     }
 
@@ -149,7 +168,7 @@ mod tests {
     #[test]
     fn the_gate_is_for_root_ourselves_and_whom_the_mode_lets_in() {
         let uid = geteuid().as_raw();
-        let admits = |mode, uid| Gate::new(mode).admits(Caller { uid, gid: 1 });
+        let admits = |mode, uid| Gate::new("btd", mode).admits(Caller { uid, gid: 1 });
         for mode in [Some(0o600), Some(0o660), None] {
             assert!(admits(mode, uid) && admits(mode, 0));
         }
