@@ -57,8 +57,8 @@ pub struct Routers {
 /// What is served where.
 #[derive(Debug)]
 pub struct Settings {
-    /// Path of the Unix socket. Its folder is made if it is missing.
-    pub socket: PathBuf,
+    /// Path of the Unix socket, if there is to be one. Its folder is made if it is missing.
+    pub socket: Option<PathBuf>,
     /// The socket, if whoever started us has made it.
     pub inherited: Option<UnixListener>,
     /// Mode of the socket, if we make it: who can write to the file can connect.
@@ -74,10 +74,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A socket at a path, and all else as usual.
-    pub fn new(socket: PathBuf) -> Self {
+    /// A socket at a path, or none, and all else as usual.
+    pub fn new(socket: impl Into<Option<PathBuf>>) -> Self {
         Self {
-            socket,
+            socket: socket.into(),
             inherited: None,
             socket_mode: SOCKET_MODE,
             socket_gid: None,
@@ -150,8 +150,8 @@ pub struct Control {
 
 /// All that the thread works with.
 struct Work {
-    door: Door,
-    listener: tokio::net::UnixListener,
+    /// The socket that is listened on, and its listener.
+    door: Option<(Door, tokio::net::UnixListener)>,
     gate: Gate,
     server: Server,
     places: u32,
@@ -217,15 +217,17 @@ fn prepare(
         Some(address) => Some((listen(address)?, server(metrics, MAX_SCRAPERS))),
         None => None,
     };
-    let door = match settings.inherited {
-        Some(listener) => Door::inherit(listener)?,
-        None => Door::open(&settings.socket, settings.socket_mode, settings.socket_gid)?,
+    let door = match (settings.inherited, &settings.socket) {
+        (Some(listener), _) => Some(Door::inherit(listener)?),
+        (None, Some(path)) => Some(Door::open(path, settings.socket_mode, settings.socket_gid)?),
+        (None, None) => None,
     };
-    let listener = door.listener()?;
+    let with_listener = |door: Door| door.listener().map(|listener| (door, listener));
+    let door = door.map(with_listener).transpose()?;
     let server = server(socket, settings.max_connections);
     let (stop_sender, stop) = oneshot::channel();
     let (gate, places) = (Gate::new(program, mode), settings.max_connections);
-    Ok((Work { door, listener, gate, server, places, scrapes, stop, signal }, stop_sender))
+    Ok((Work { door, gate, server, places, scrapes, stop, signal }, stop_sender))
 }
 
 /// Listens for scrapers.
@@ -239,8 +241,14 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ControlError> {
 impl Work {
     /// Serves until it is told to stop.
     async fn run(self) {
-        let Self { door, listener, gate, server, places, scrapes, stop, signal } = self;
+        let Self { door, gate, server, places, scrapes, stop, signal } = self;
+        let (door, listener) = door.unzip();
         let (scraped, scraper) = scrapes.unzip();
+        let serve_clients = async {
+            if let Some(listener) = listener {
+                server.serve_unix(listener, gate).await;
+            }
+        };
         let serve_scrapers = async {
             if let (Some(listener), Some(scraper)) = (scraped, &scraper) {
                 scraper.serve_tcp(listener).await;
@@ -251,7 +259,7 @@ impl Work {
             signal.send_replace(true);
             grace
         };
-        let ((), (), grace) = tokio::join!(server.serve_unix(listener, gate), serve_scrapers, until_told);
+        let ((), (), grace) = tokio::join!(serve_clients, serve_scrapers, until_told);
         drop(door);
         // Whoever holds a place is still served.
         let all_gone = async {

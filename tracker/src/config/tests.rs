@@ -206,7 +206,10 @@ fn the_command_line_goes_above_the_file() {
     let text = "http = [\"127.0.0.1:1\"]\nudp = [\"127.0.0.1:2\"]\nlog.level = \"warn\"\n";
     let folder = Folder::with(text);
     let config = folder.load(&["--http", "[::]:3", "--http", "[::]:4", "-v"]).unwrap();
-    assert_eq!(show((&config.http, &config.udp, config.log.level)), "([[::]:3, [::]:4], [127.0.0.1:2], Info)");
+    assert_eq!(
+        show((&config.http, &config.udp, config.log.level)),
+        "([[::]:3, [::]:4], [127.0.0.1:2], Info)"
+    );
     let config = folder.load(&["--udp", "[::]:3", "-q"]).unwrap();
     assert_eq!(show((&config.http, &config.udp, config.log.level)), "([127.0.0.1:1], [[::]:3], Error)");
 }

@@ -64,7 +64,11 @@ fn canonical(network: IpNet) -> IpNet {
 ///
 /// # Errors
 /// When a trusted proxy does not say: its own address is nobody's.
-pub(super) fn asker(connection: IpAddr, headers: &HeaderMap, trusted: &Trusted) -> Result<IpAddr, AskerError> {
+pub(super) fn asker(
+    connection: IpAddr,
+    headers: &HeaderMap,
+    trusted: &Trusted,
+) -> Result<IpAddr, AskerError> {
     if !trusted.contains(connection) {
         return Ok(connection.to_canonical());
     }
