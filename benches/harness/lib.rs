@@ -3,11 +3,13 @@
 //! `upload` starts one seeder after the other on one core, and `load` asks it for blocks from another core.
 //! `download` starts one leecher after the other on one core, and `reference` serves it from another core. The CPU
 //! time that the kernel charged to the program under test is the result. `scale` loads a daemon with many torrents,
-//! and measures what it takes to start it, to list them, and to leave it alone. Nothing here is linked into btd, and but
-//! for the arithmetic of pieces nothing here is taken from it, so that a bug cannot hide on both sides.
+//! and measures what it takes to start it, to list them, and to leave it alone. `tracking` asks trackers over HTTP and UDP.
+//! Nothing here is linked into btd or bttracker, and but for the arithmetic of pieces and the messages of trackers nothing
+//! here is taken from them, so that a bug cannot hide on both sides.
 
 pub mod contender;
 pub mod cores;
+mod daemon;
 pub mod download;
 pub mod load;
 pub mod mapping;
@@ -21,5 +23,6 @@ pub mod size;
 pub mod spread;
 pub mod torrent;
 pub mod tracker;
+pub mod tracking;
 pub mod upload;
 pub mod wire;

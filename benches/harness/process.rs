@@ -35,11 +35,23 @@ pub fn children_cpu_time() -> io::Result<Duration> {
 /// # Errors
 /// When there is no such process, or its status has no such line.
 pub fn rss_anon_bytes(pid: i32) -> io::Result<u64> {
+    status_bytes(pid, "RssAnon")
+}
+
+/// All memory that is resident, file mappings included.
+///
+/// # Errors
+/// As those of [`rss_anon_bytes`].
+pub fn rss_bytes(pid: i32) -> io::Result<u64> {
+    status_bytes(pid, "VmRSS")
+}
+
+fn status_bytes(pid: i32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib =
-        line.and_then(|rest| rest.trim().strip_suffix(" kB")).and_then(|kib| kib.trim().parse::<u64>().ok());
-    kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("no RssAnon in /proc/{pid}/status")))
+    let value =
+        |line: &str| line.strip_prefix(name)?.strip_prefix(':')?.trim().strip_suffix(" kB")?.parse().ok();
+    let kib: Option<u64> = status.lines().find_map(value);
+    kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("no {name} in /proc/{pid}/status")))
 }
 
 #[cfg(test)]
@@ -52,5 +64,6 @@ mod tests {
         let before = cpu_time(pid).unwrap();
         while cpu_time(pid).unwrap() == before {}
         assert!(rss_anon_bytes(pid).unwrap() > 0);
+        assert!(rss_bytes(pid).unwrap() > rss_anon_bytes(pid).unwrap());
     }
 }

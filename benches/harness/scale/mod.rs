@@ -4,7 +4,6 @@
 //! its trackers have heard of all. The contender has one core, this process and the clients have the other.
 
 mod btd;
-mod daemon;
 mod http;
 mod options;
 mod result;

@@ -1,4 +1,5 @@
-//! A daemon under test: started on its core, ready when it tells the service manager so, ended in order.
+//! A daemon under test: started on its core, ready when it tells the service manager so or when it answers, ended in
+//! order.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,7 +20,7 @@ const POLL_PERIOD: Duration = Duration::from_millis(2);
 
 /// A running daemon. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     pid: i32,
 }
@@ -30,22 +31,63 @@ impl Daemon {
     ///
     /// # Errors
     /// When it cannot be started, ends, or takes too long.
-    pub(super) fn start(mut command: Command, core: usize, log: &Path) -> io::Result<(Self, Duration)> {
+    pub(crate) fn start(mut command: Command, core: usize, log: &Path) -> io::Result<(Self, Duration)> {
         let path = log.with_extension("notify");
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
         command.env("NOTIFY_SOCKET", &path);
         let begin = Instant::now();
-        let child = crate::cores::spawn_on(core, &mut command)?;
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        let mut daemon = Self { child, pid };
-        await_ready(&socket, &mut daemon.child, begin)
-            .map_err(|error| io::Error::other(format!("{error}; {}", last_words(log))))?;
+        let mut daemon = Self::spawn(command, core)?;
+        await_ready(&socket, &mut daemon.child, begin).map_err(|error| quote(&error, log))?;
         Ok((daemon, begin.elapsed()))
     }
 
-    pub(super) fn pid(&self) -> i32 {
+    /// Starts `command` on `core`, and waits until `answers` is true, for one that tells no service manager. What it says
+    /// goes to `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or takes too long.
+    pub(crate) fn start_until(
+        mut command: Command,
+        core: usize,
+        log: &Path,
+        answers: impl Fn() -> bool,
+    ) -> io::Result<Self> {
+        let output = File::create(log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut daemon = Self::spawn(command, core)?;
+        let begin = Instant::now();
+        while !answers() {
+            daemon.check().map_err(|error| quote(&error, log))?;
+            if begin.elapsed() > PATIENCE {
+                return Err(quote(&io::Error::other("it does not answer"), log));
+            }
+            thread::sleep(POLL_PERIOD);
+        }
+        Ok(daemon)
+    }
+
+    fn spawn(mut command: Command, core: usize) -> io::Result<Self> {
+        let child = crate::cores::spawn_on(core, &mut command).map_err(|error| {
+            io::Error::other(format!("cannot start {}: {error}", command.get_program().display()))
+        })?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        Ok(Self { child, pid })
+    }
+
+    /// Whether it lives.
+    ///
+    /// # Errors
+    /// When it has ended: how.
+    pub(crate) fn check(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => Err(io::Error::other(format!("it ended with {status}"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
 
@@ -53,7 +95,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When it fails, or takes too long.
-    pub(super) fn stop(mut self) -> io::Result<Duration> {
+    pub(crate) fn stop(mut self) -> io::Result<Duration> {
         let begin = Instant::now();
         kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
         while begin.elapsed() < PATIENCE {
@@ -72,6 +114,10 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn quote(error: &io::Error, log: &Path) -> io::Error {
+    io::Error::other(format!("{error}; {}", last_words(log)))
 }
 
 fn await_ready(socket: &UnixDatagram, child: &mut Child, begin: Instant) -> io::Result<()> {
@@ -109,5 +155,19 @@ mod tests {
     fn a_daemon_that_ends_before_it_is_ready_is_quoted() {
         let error = start("echo no luck >&2; exit 3").unwrap_err().to_string();
         assert!(error.contains("exit status: 3") && error.contains("no luck"), "{error}");
+    }
+
+    #[test]
+    fn one_that_ends_before_it_answers_is_quoted_and_one_that_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = |command: Command| {
+            Daemon::start_until(command, 0, &folder.path().join("log"), || false).unwrap_err()
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no luck; exit 3"]);
+        let error = start(command).to_string();
+        assert!(error.contains("exit status: 3") && error.contains("no luck"), "{error}");
+        let error = start(Command::new("/nowhere/tracker")).to_string();
+        assert!(error.starts_with("cannot start /nowhere/tracker"), "{error}");
     }
 }
