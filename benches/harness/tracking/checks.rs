@@ -12,15 +12,15 @@ use super::population::Population;
 pub(super) struct Rule {
     /// All peers are there since before the first question, so that all that an asker needs must be named.
     pub(super) is_complete: bool,
-    /// The asker may be named, as opentracker does.
-    pub(super) may_name_asker: bool,
+    /// The asker may be named, as by opentracker, or not be counted, as by aquatic.
+    pub(super) is_lax_about_asker: bool,
 }
 
 impl Rule {
     /// Peers come and go.
-    pub(super) const LOOSE: Self = Self { is_complete: false, may_name_asker: false };
+    pub(super) const LOOSE: Self = Self { is_complete: false, is_lax_about_asker: false };
     /// Nobody comes or goes.
-    pub(super) const STRICT: Self = Self { is_complete: true, may_name_asker: false };
+    pub(super) const STRICT: Self = Self { is_complete: true, is_lax_about_asker: false };
 }
 
 /// Checks the peers that `asker` got: seeds need not be told of seeds, everything else must be exact.
@@ -34,7 +34,7 @@ pub(super) fn peers(who: &Population, asker: u32, listed: &[SocketAddr], rule: R
         let peer = who.peer_at(*address).filter(|peer| who.torrent_of(*peer) == torrent);
         let peer = peer.ok_or_else(|| format!("peer {asker} got {address}, which is not in its torrent"))?;
         match (peer == asker, who.is_seed(peer)) {
-            (true, _) if rule.may_name_asker => {}
+            (true, _) if rule.is_lax_about_asker => {}
             (true, _) => return Err(format!("peer {asker} got itself, {address}")),
             (false, true) => seeds += 1,
             (false, false) => leechers += 1,
@@ -57,8 +57,12 @@ pub(super) fn peers(who: &Population, asker: u32, listed: &[SocketAddr], rule: R
 /// What is wrong.
 pub(super) fn answer(who: &Population, asker: u32, answer: &Answer, rule: Rule) -> Result<(), String> {
     let found = (answer.seeds, answer.leechers);
-    let wanted = (Some(who.seeds_each()), Some(who.leechers_each()));
-    if rule.is_complete && found != wanted {
+    let is_seed = who.is_seed(asker);
+    let (seeds, leechers) = (who.seeds_each(), who.leechers_each());
+    let wanted = (Some(seeds), Some(leechers));
+    let without_asker = (Some(seeds - u32::from(is_seed)), Some(leechers - u32::from(!is_seed)));
+    let is_right = found == wanted || rule.is_lax_about_asker && found == without_asker;
+    if rule.is_complete && !is_right {
         return Err(format!("peer {asker} was told of {found:?} seeds and leechers instead of {wanted:?}"));
     }
     peers(who, asker, &answer.peers, rule)
@@ -93,7 +97,6 @@ pub(super) fn announce(
 ) -> Result<(), String> {
     glance(http)?;
     match Reply::decode(http.body).map_err(|error| format!("{error}: {http}"))? {
-        Reply::Answer(found) if rule.may_name_asker => peers(who, asker, &found.peers, rule),
         Reply::Answer(found) => answer(who, asker, &found, rule),
         Reply::Refusal(refusal) => Err(format!("refused: {}", refusal.reason)),
     }
@@ -138,7 +141,20 @@ mod tests {
         assert!(check(1, &[0], Rule::LOOSE));
         assert!(!check(1, &[0, 1], Rule::LOOSE), "the asker itself");
         assert!(!check(1, &[0, 5], Rule::LOOSE), "one of the other torrent");
-        assert!(check(1, &[0, 1], Rule { may_name_asker: true, ..Rule::LOOSE }));
+        assert!(check(1, &[0, 1], Rule { is_lax_about_asker: true, ..Rule::LOOSE }));
+    }
+
+    #[test]
+    fn both_counts_must_be_right_but_for_the_asker_where_that_is_allowed() {
+        let check = |seeds, leechers, rule| {
+            let peers = [0, 2, 3, 4].map(at).to_vec();
+            let found = Answer { seeds: Some(seeds), leechers: Some(leechers), peers, ..Answer::default() };
+            answer(&WHO, 1, &found, rule).is_ok()
+        };
+        let lax = Rule { is_lax_about_asker: true, ..Rule::STRICT };
+        assert!(check(2, 3, Rule::STRICT) && check(2, 3, lax) && check(2, 2, lax));
+        assert!(!check(2, 2, Rule::STRICT) && !check(1, 3, lax) && !check(2, 4, lax));
+        assert!(check(0, 0, Rule::LOOSE));
     }
 
     #[test]

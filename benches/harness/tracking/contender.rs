@@ -118,7 +118,7 @@ impl Contender {
             Self::Hyper => return None,
             Self::Opentracker => {
                 let mut command = Command::new("dpkg-query");
-                command.args(["-W", "-f", "opentracker ${Version}", "opentracker"]);
+                command.args(["-W", "-f", "${Version}", "opentracker"]);
                 command
             }
             Self::AquaticUdp => Command::new(aquatic(places, "aquatic_udp")),
@@ -128,7 +128,8 @@ impl Contender {
         }
         let output = command.output().ok().filter(|output| output.status.success())?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Some(text).filter(|text| !text.is_empty())
+        let text = text.trim_start_matches("bttracker ");
+        (!text.is_empty()).then(|| format!("{self} {text}"))
     }
 }
 

@@ -104,5 +104,5 @@ fn plan(bench: &Bench<'_>, running: &Running, is_kept: bool) -> Plan {
 }
 
 fn rule(contender: Contender) -> Rule {
-    Rule { is_complete: true, may_name_asker: contender == Contender::Opentracker }
+    Rule { is_lax_about_asker: contender != Contender::Bttracker, ..Rule::STRICT }
 }

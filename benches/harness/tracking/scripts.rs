@@ -46,6 +46,7 @@ pub(super) struct Paced {
     pub(super) duration: Duration,
     /// One question in so many is a scrape; 0 for none.
     pub(super) scrape_one_in: u64,
+    pub(super) rule: Rule,
     asked: u64,
 }
 
@@ -132,7 +133,7 @@ impl Script for Count {
 
 impl Paced {
     pub(super) fn new(who: Population, duration: Duration) -> Self {
-        Self { who, duration, scrape_one_in: 0, asked: 0 }
+        Self { who, duration, scrape_one_in: 0, rule: Rule::STRICT, asked: 0 }
     }
 }
 
@@ -150,7 +151,7 @@ impl Script for Paced {
     }
 
     fn check(&mut self, op: &Op, said: Said, _: Duration, _: Duration) -> Result<(), String> {
-        check(op, &said, Rule::STRICT)
+        check(op, &said, self.rule)
     }
 
     fn lost(&mut self, _: Op, _: Duration) {}

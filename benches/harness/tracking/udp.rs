@@ -1,10 +1,13 @@
 //! Announces over UDP: as many as aquatic's load can place, with answers checked beside it, and at a steady pace.
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::thread;
 use std::time::Duration;
 
+use super::checks::Rule;
 use super::contender::{Running, Setting};
+use super::meter::Meter;
 use super::population::Population;
 use super::scripts::{self, Paced};
 use super::udp_load::{Pace, Run, Udp};
@@ -21,6 +24,7 @@ const SCRAPE_ONE_IN: u64 = 10;
 
 /// A tracker that runs, and the peers that are at it.
 struct Server {
+    rule: Rule,
     running: Running,
     paced: Udp,
 }
@@ -68,7 +72,8 @@ fn start(bench: &Bench<'_>, contender: Contender) -> io::Result<Server> {
     scripts::put(&mut paced, who, 0, who.peers())?;
     let mut checked = Udp::open(running.server, CHECKED.sources)?;
     scripts::put(&mut checked, CHECKED, 0, CHECKED.peers())?;
-    Ok(Server { running, paced })
+    let rule = Rule { is_lax_about_asker: contender != Contender::Bttracker, ..Rule::STRICT };
+    Ok(Server { rule, running, paced })
 }
 
 /// One round of aquatic's load, while a few answers are checked.
@@ -76,7 +81,7 @@ fn measure_flood(bench: &Bench<'_>, server: &Server) -> io::Result<Vec<(&'static
     let (address, pid) = (server.running.server, server.running.daemon.pid());
     let time = Duration::from_secs(bench.settings.udp_time_s.0.into());
     let (report, checked) = thread::scope(|scope| {
-        let checker = scope.spawn(|| check(address, time));
+        let checker = scope.spawn(|| check(address, time, server.rule));
         let report = aquatic::run(bench, address, pid);
         let checked = checker.join().unwrap_or_else(|_| Err(io::Error::other("the checker panicked")));
         (report, checked)
@@ -102,10 +107,10 @@ fn measure_flood(bench: &Bench<'_>, server: &Server) -> io::Result<Vec<(&'static
 }
 
 /// A low rate of announces and scrapes, from connections of its own, whose answers are checked fully.
-fn check(server: std::net::SocketAddrV4, time: Duration) -> io::Result<Run> {
+fn check(server: SocketAddrV4, time: Duration, rule: Rule) -> io::Result<Run> {
     let mut udp = Udp::open(server, CHECKED.sources)?;
     let mut script = Paced::new(CHECKED, time);
-    script.scrape_one_in = SCRAPE_ONE_IN;
+    (script.scrape_one_in, script.rule) = (SCRAPE_ONE_IN, rule);
     udp.run(Pace::Polite(CHECK_RATE), &mut script)
         .map_err(|error| io::Error::other(format!("checked beside the load: {error}")))
 }
@@ -114,7 +119,8 @@ fn check(server: std::net::SocketAddrV4, time: Duration) -> io::Result<Run> {
 fn measure_paced(bench: &Bench<'_>, server: &mut Server) -> io::Result<Vec<(&'static str, f64)>> {
     let settings = bench.settings;
     let mut script = Paced::new(settings.paced_population(), settings.paced_time);
-    let meter = super::meter::Meter::start(server.running.daemon.pid())?;
+    script.rule = server.rule;
+    let meter = Meter::start(server.running.daemon.pid())?;
     let run = server.paced.run(Pace::Rate(settings.paced_rate), &mut script)?;
     let used = meter.used()?;
     let answers = f64::from(u32::try_from(run.latencies.len()).unwrap_or(u32::MAX));
