@@ -17,6 +17,8 @@ const WINDOW: usize = 96;
 const SCRAPED_AT_A_TIME: u32 = 50;
 /// Each question that was lost is asked again, but not more often than there are questions.
 const MAX_LOST_SHARE: u32 = 1;
+/// Of paced announces one in so many may be lost.
+const MAX_LOST_ONE_IN: u64 = 50;
 /// Peers do not announce in their order, but in steps of so many. A prime, so that all have their turn.
 const STRIDE: u64 = 1_000_003;
 
@@ -71,7 +73,17 @@ pub(super) fn count(udp: &mut Udp, who: Population) -> io::Result<Run> {
 }
 
 /// Quantiles of a paced run, in which what is lost took as long as we waited for it, and what was lost.
-pub(super) fn paced_figures(mut run: Run) -> Vec<(&'static str, f64)> {
+///
+/// # Errors
+/// When so much was lost that the tracker does not keep up, and quantiles say nothing but that.
+pub(super) fn paced_figures(mut run: Run) -> io::Result<Vec<(&'static str, f64)>> {
+    let answers = u64::try_from(run.latencies.len()).unwrap_or(u64::MAX);
+    if run.lost > answers / MAX_LOST_ONE_IN {
+        return Err(io::Error::other(format!(
+            "it does not keep up: {answers} announces were answered, {} were not",
+            run.lost
+        )));
+    }
     let lost = f64::from(u32::try_from(run.lost).unwrap_or(u32::MAX));
     let mut none = Latencies::default();
     (0..run.lost).for_each(|_| none.add(LOST_AFTER));
@@ -79,7 +91,7 @@ pub(super) fn paced_figures(mut run: Run) -> Vec<(&'static str, f64)> {
     let mut figures = Vec::from(quantiles(&mut run.latencies));
     figures.push(("lost", lost));
     figures.push(("lag_us", run.lag.as_secs_f64() * 1e6));
-    figures
+    Ok(figures)
 }
 
 fn all_answered(again: &[Op], lost: u32) -> io::Result<()> {
@@ -209,7 +221,9 @@ mod tests {
     fn what_is_lost_counts_as_slow() {
         let mut run = Run { lost: 1, ..Run::default() };
         (0..99).for_each(|_| run.latencies.add(Duration::from_micros(5)));
-        let figures = paced_figures(run);
+        let figures = paced_figures(run.clone()).unwrap();
         assert_eq!(figures[..4], [("p50_us", 5.0), ("p99_us", 5.0), ("p999_us", 2e6), ("lost", 1.0)]);
+        run.lost = 2;
+        assert!(paced_figures(run).unwrap_err().to_string().contains("keep up"));
     }
 }

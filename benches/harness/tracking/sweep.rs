@@ -83,7 +83,7 @@ fn quiet(bench: &Bench<'_>) -> io::Result<Vec<(&'static str, f64)>> {
     let mut udp = Udp::open(running.server, who.sources)?;
     scripts::put(&mut udp, who, 0, who.peers())?;
     let mut script = Paced::new(who, bench.settings.paced_time);
-    Ok(paced_figures(udp.run(Pace::Rate(rate(bench)), &mut script)?))
+    paced_figures(udp.run(Pace::Rate(rate(bench)), &mut script)?)
 }
 
 fn sweeping(bench: &Bench<'_>) -> io::Result<Vec<(&'static str, f64)>> {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Part;
 use super::result::{Outcome, Row};
+use super::{Part, udp};
 
 const NAME_WIDTH: usize = 26;
 const CELL_WIDTH: usize = 28;
@@ -105,7 +105,7 @@ fn table(rows: &[Row]) -> String {
 
 fn columns(row: &Row) -> &'static [Column] {
     match row.part {
-        Part::Udp if row.figures.contains_key("responses_per_s") => &FLOOD,
+        Part::Udp if row.case == udp::FLOOD => &FLOOD,
         Part::Http | Part::Udp | Part::All => &THROUGHPUT,
         Part::Memory => &MEMORY,
         Part::Sweep => &SWEEP,

@@ -13,7 +13,7 @@ use super::scripts::{self, Paced};
 use super::udp_load::{Pace, Run, Udp};
 use super::{Bench, Contender, Part, Row, aquatic};
 
-const FLOOD: &str = "aquatic's load";
+pub(super) const FLOOD: &str = "aquatic's load";
 const PACED: &str = "paced";
 const ALL: [Contender; 2] = [Contender::Bttracker, Contender::AquaticUdp];
 /// Whom those are that are checked beside aquatic's load.
@@ -125,6 +125,6 @@ fn measure_paced(bench: &Bench<'_>, server: &mut Server) -> io::Result<Vec<(&'st
     let used = meter.used()?;
     let answers = f64::from(u32::try_from(run.latencies.len()).unwrap_or(u32::MAX));
     let mut figures = Vec::from(used.figures(answers));
-    figures.extend(scripts::paced_figures(run));
+    figures.extend(scripts::paced_figures(run)?);
     Ok(figures)
 }
