@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use service::limits::raise_open_files;
-use service::log::{Log, LogConfig, LogLevel, LogTarget};
+use service::log::{Log, LogConfig};
 use service::manual;
 use service::output::{print_json, print_line, write_line};
 
@@ -27,14 +27,14 @@ pub fn run(args: Args) -> ExitCode {
     match args.command {
         None => match configure(&args.run) {
             Ok(config) => logged(config.log, |log| serve::run(&args.run, config, log)),
-            Err(failure) => logged(of_failure(), |_| Err(failure)),
+            Err(failure) => logged(LogConfig::of_failure(), |_| Err(failure)),
         },
-        Some(Command::CheckConfig(args)) => logged(of_command(), |_| check_config(args)),
+        Some(Command::CheckConfig(args)) => logged(LogConfig::of_command(None), |_| check_config(args)),
         Some(Command::Completions { shell }) => {
-            logged(of_command(), |_| Ok(manual::completions(Args::command(), shell)?))
+            logged(LogConfig::of_command(None), |_| Ok(manual::completions(Args::command(), shell)?))
         }
         Some(Command::Man { folder }) => {
-            logged(of_command(), |_| Ok(manual::pages(Args::command(), folder.as_deref())?))
+            logged(LogConfig::of_command(None), |_| Ok(manual::pages(Args::command(), folder.as_deref())?))
         }
     }
 }
@@ -57,16 +57,6 @@ fn logged(config: LogConfig, work: impl FnOnce(&Log) -> Result<(), Failure>) -> 
             ExitCode::FAILURE
         }
     }
-}
-
-/// For a tracker that could not read its configuration.
-fn of_failure() -> LogConfig {
-    LogConfig { level: LogLevel::Info, target: LogTarget::Auto, is_limited: true }
-}
-
-/// For a command that somebody waits for.
-fn of_command() -> LogConfig {
-    LogConfig { level: LogLevel::Warn, target: LogTarget::Stderr, is_limited: false }
 }
 
 /// Whether a configuration would be taken, and what it comes to: all keys, as a file that says the same.

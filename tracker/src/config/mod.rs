@@ -180,7 +180,7 @@ impl Config {
             http_settings: http_settings(&file.http_server, open_files)?,
             udp_key: file.udp_server.key.clone(),
             access: access(&file.access),
-            log: LogConfig { level: file.log.level, target: file.log.target, is_limited: true },
+            log: LogConfig::of_service(file.log),
             open_files,
             file,
         })

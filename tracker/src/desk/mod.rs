@@ -134,3 +134,6 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -148,3 +148,6 @@ impl Answerer {
 fn refuse(refusal: &Refusal, transaction: u32, out: &mut Vec<u8>) {
     write_udp_error(out, transaction, &refusal.to_string());
 }
+
+#[cfg(test)]
+mod tests;

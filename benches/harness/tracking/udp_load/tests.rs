@@ -1,3 +1,5 @@
+//! The paced load beside a server of the test: what is counted, what is lost, what is wrong.
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 
