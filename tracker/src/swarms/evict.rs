@@ -121,8 +121,8 @@ impl Swarms {
         let mut shard = lock(&self.shards[number]);
         let before = (shard.len(), shard.bytes());
         let hash_of = |it: &InfoHash| self.hash(it);
-        if let Some(at) = shard.position(hash_of(info_hash), info_hash) {
-            let mut gone = shard.remove(&hash_of, at);
+        let at = shard.position(hash_of(info_hash), info_hash);
+        if let Some(mut gone) = at.and_then(|at| shard.remove(&hash_of, at)) {
             self.capacity.change(before, (shard.len(), shard.bytes()));
             drop(shard);
             // Nobody else sees it any more.
@@ -153,8 +153,8 @@ fn candidates<'a, R: Rng>(
     count: usize,
 ) -> impl Iterator<Item = Candidate> + use<'a, R> {
     let swarms = shard.swarms();
-    let start = if swarms.is_empty() { 0 } else { rng.random_range(0..swarms.len()) };
-    swarms[start..].iter().chain(&swarms[..start]).take(count).map(|swarm| Candidate {
+    let start = if swarms.len() == 0 { 0 } else { rng.random_range(0..swarms.len()) };
+    swarms.from(start).chain(swarms.from(0).take(start)).take(count).map(|swarm| Candidate {
         peers: swarm.len(),
         announced_s: swarm.announced_s(),
         info_hash: *swarm.info_hash(),

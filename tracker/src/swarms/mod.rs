@@ -10,6 +10,7 @@ mod index;
 mod peer;
 mod peers;
 mod pick;
+mod rows;
 mod shard;
 mod snapshot;
 mod swarm;

@@ -2,11 +2,14 @@
 //! of others is told of a random part of one range.
 
 use rand::Rng;
+use smallvec::SmallVec;
 
 use super::index::Index;
 use super::peer::{Endpoint, Home, Identity, Peer, State};
 use super::pick::pick;
 
+/// Peers that need no memory of their own: most torrents have no more.
+const INLINE: usize = 2;
 /// Lists that are longer have an index.
 const MAX_UNINDEXED: usize = 32;
 
@@ -14,7 +17,7 @@ const MAX_UNINDEXED: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Peers<const N: usize> {
     /// The first [`Peers::seeds`] are seeds.
-    list: Vec<Peer<N>>,
+    list: SmallVec<[Peer<N>; INLINE]>,
     seeds: u32,
     paused: u32,
     index: Option<Box<Index>>,
@@ -191,7 +194,8 @@ impl<const N: usize> Peers<N> {
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| size_of::<Index>() + index.heap_bytes());
-        self.list.capacity() * size_of::<Peer<N>>() + index
+        let list = if self.list.spilled() { self.list.capacity() * size_of::<Peer<N>>() } else { 0 };
+        list + index
     }
 
     /// Where the seeds end.

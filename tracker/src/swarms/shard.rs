@@ -5,6 +5,7 @@ use protocol::id::InfoHash;
 
 use super::homes::Homes;
 use super::peers::Peers;
+use super::rows::Rows;
 use super::swarm::{Swarm, Tally, take_out};
 
 /// How long a torrent without peers is remembered for the number of its downloads.
@@ -24,7 +25,7 @@ pub(super) type Hash<'a> = &'a dyn Fn(&InfoHash) -> u64;
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     table: HashTable<u32>,
-    swarms: Vec<Swarm>,
+    swarms: Rows<Swarm>,
     tally: Tally,
 }
 
@@ -55,7 +56,7 @@ impl Shard {
         self.tally
     }
 
-    pub(super) fn swarms(&self) -> &[Swarm] {
+    pub(super) fn swarms(&self) -> &Rows<Swarm> {
         &self.swarms
     }
 
@@ -109,8 +110,8 @@ impl Shard {
     }
 
     /// Takes out the swarm at `at`; the last one takes its place.
-    pub(super) fn remove(&mut self, hash_of: Hash<'_>, at: usize) -> Swarm {
-        let last = self.swarms.len() - 1;
+    pub(super) fn remove(&mut self, hash_of: Hash<'_>, at: usize) -> Option<Swarm> {
+        let last = self.swarms.len().checked_sub(1)?;
         let mut rename = |of: usize, to: Option<usize>| {
             let hash = hash_of(self.swarms[of].info_hash());
             if let Ok(mut found) = self.table.find_entry(hash, |found| position(*found) == of) {
@@ -125,7 +126,7 @@ impl Shard {
             rename(last, Some(at));
         }
         let gone = self.swarms.swap_remove(at);
-        self.tally.change(gone.tally(), Tally::default());
+        self.tally.change(gone.as_ref().map(Swarm::tally).unwrap_or_default(), Tally::default());
         gone
     }
 
@@ -168,10 +169,9 @@ impl Shard {
 
     /// Gives back memory, where there were many more torrents.
     fn shrink(&mut self, hash_of: Hash<'_>) {
-        if self.swarms.len() * 4 > self.swarms.capacity() {
+        if self.swarms.len() * 4 > self.table.capacity() {
             return;
         }
-        self.swarms.shrink_to_fit();
         let swarms = &self.swarms;
         self.table.shrink_to_fit(|at| hash_of(swarms[position(*at)].info_hash()));
     }

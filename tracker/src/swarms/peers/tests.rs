@@ -129,12 +129,14 @@ proptest! {
 }
 
 #[test]
-fn two_peers_take_the_room_of_two() {
+fn two_peers_take_no_room_of_their_own_and_three_that_of_three() {
     let mut peers = Peers::<V4>::default();
-    for port in 0..2 {
+    for (port, bytes) in [(0, 0), (1, 0), (2, 3 * size_of::<Peer<V4>>())] {
         put(&mut peers, [1, 1, 1, 1, 0, port], identity([0; V4], port), State::Leecher, 1);
+        assert_eq!(peers.heap_bytes(), bytes);
     }
-    assert_eq!(peers.heap_bytes(), 2 * size_of::<Peer<V4>>());
+    peers.remove(0);
+    assert!(size_of::<Peers<V4>>() <= 96, "{}", size_of::<Peers<V4>>());
 }
 
 #[test]
