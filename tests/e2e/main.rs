@@ -1,4 +1,4 @@
-//! The end-to-end tests: each starts the release btd and uses it from outside.
+//! The end-to-end tests: each starts the release btd or bttracker and uses it from outside.
 //!
 //! A test whose needs the machine does not meet is reported as ignored, with a line `skipped NAME: REASON` that
 //! `tests/run` repeats at its end. It never counts as passed.
@@ -39,6 +39,24 @@ mod serving;
 mod signals;
 mod swarm;
 mod tracked;
+mod tracker_access;
+mod tracker_answers;
+mod tracker_choice;
+mod tracker_clients;
+mod tracker_config;
+mod tracker_events;
+mod tracker_garbage;
+mod tracker_heartbeat;
+mod tracker_limits;
+mod tracker_npm;
+mod tracker_parameters;
+mod tracker_proxies;
+mod tracker_query;
+mod tracker_requests;
+mod tracker_restart;
+mod tracker_scrape;
+mod tracker_udp;
+mod tracker_udp_ids;
 mod truncate;
 mod units;
 mod unwilling;
@@ -95,6 +113,8 @@ fn main() -> ExitCode {
         // The longest first.
         clients::CASES,
         mixed::CASES,
+        tracker_clients::CASES,
+        tracker_garbage::CASES,
         peers::CASES,
         daemon_kill::CASES,
         kill::CASES,
@@ -125,6 +145,22 @@ fn main() -> ExitCode {
         serving::CASES,
         signals::CASES,
         tracked::CASES,
+        tracker_access::CASES,
+        tracker_answers::CASES,
+        tracker_choice::CASES,
+        tracker_config::CASES,
+        tracker_events::CASES,
+        tracker_heartbeat::CASES,
+        tracker_limits::CASES,
+        tracker_npm::CASES,
+        tracker_parameters::CASES,
+        tracker_proxies::CASES,
+        tracker_query::CASES,
+        tracker_requests::CASES,
+        tracker_restart::CASES,
+        tracker_scrape::CASES,
+        tracker_udp::CASES,
+        tracker_udp_ids::CASES,
         units::CASES,
         unwilling::CASES,
         verify::CASES,

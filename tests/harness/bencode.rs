@@ -151,6 +151,28 @@ impl Value {
         }
     }
 
+    /// The dictionary that this is.
+    pub fn dictionary(&self) -> &[(Vec<u8>, Self)] {
+        self.entries()
+    }
+
+    /// The keys of the dictionary that this is, as text.
+    pub fn keys(&self) -> Vec<String> {
+        self.entries().iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect()
+    }
+
+    /// Whether each dictionary in it has its keys in order, and none twice.
+    pub fn is_sorted(&self) -> bool {
+        match self {
+            Self::List(values) => values.iter().all(Self::is_sorted),
+            Self::Dictionary(entries) => {
+                entries.is_sorted_by(|one, next| one.0 < next.0)
+                    && entries.iter().all(|(_, value)| value.is_sorted())
+            }
+            _ => true,
+        }
+    }
+
     /// The list that this is.
     pub fn list(&self) -> &[Self] {
         match self {
@@ -185,6 +207,15 @@ mod tests {
         let encoded = value.encode();
         assert_eq!(encoded, b"d1:ai-3e1:bl1:xlee1:c2:\x00\xffe");
         assert_eq!(Value::decode(&[encoded.as_slice(), b"rest"].concat()), (value, b"rest".as_slice()));
+    }
+
+    #[test]
+    fn keys_out_of_order_are_seen() {
+        let value = |text: &[u8]| Value::decode(text).0;
+        assert!(value(b"d1:ai1e1:bld1:x0:1:y0:eee").is_sorted());
+        for text in [b"d1:bi1e1:ai1ee".as_slice(), b"d1:ai1e1:ai1ee", b"ld1:y0:1:x0:ee"] {
+            assert!(!value(text).is_sorted(), "{}", String::from_utf8_lossy(text));
+        }
     }
 
     #[test]

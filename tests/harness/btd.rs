@@ -72,6 +72,13 @@ impl Seeder {
         Self::announced(command, paths.len())
     }
 
+    /// Seeds `paths` where `options` say.
+    pub fn start_at<A: AsRef<OsStr>>(paths: &[&Path], options: &[A]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["seed", "--json"]).args(options).args(paths);
+        Self::announced(command, paths.len())
+    }
+
     /// Seeds `paths` inside `namespace` with only the options given.
     pub fn start_in<A: AsRef<OsStr>>(namespace: &Namespace, paths: &[&Path], options: &[A]) -> Self {
         let mut command = namespace.command(binary());

@@ -24,6 +24,11 @@ pub fn python() -> PathBuf {
     env::var_os("TESTS_PYTHON").map_or_else(|| folders::target().join("venv/bin/python"), PathBuf::from)
 }
 
+/// Where the tests have their npm packages: `$TESTS_NPM`, or where `tests/run` installs them.
+pub fn npm_folder() -> PathBuf {
+    env::var_os("TESTS_NPM").map_or_else(|| folders::target().join("npm"), PathBuf::from)
+}
+
 /// Downloads `source`, a .torrent file or a magnet link, into `folder` with aria2c, which asks its trackers.
 pub fn aria2(source: &str, folder: &Path) {
     let mut command = Command::new("aria2c");

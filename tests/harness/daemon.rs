@@ -19,6 +19,7 @@ use crate::api::{Broken, Client, Reply, Wakes};
 use crate::btctl::{self, assert_code, exit};
 use crate::btd::{END_LIMIT, binary};
 use crate::folders;
+use crate::listeners::listeners;
 use crate::notify::NotifySocket;
 use crate::process::{Output, Running, run};
 
@@ -162,21 +163,9 @@ impl Daemon<'_> {
 
     /// The address at which it is asked for metrics, over IPv4: where it listens, and not for peers.
     pub fn metrics_address(&self) -> SocketAddr {
-        let table = format!("/proc/{}/net/tcp", self.id());
-        let table = fs::read_to_string(&table).unwrap_or_else(|error| panic!("{table}: {error}"));
-        let sockets = format!("/proc/{}/fd", self.id());
-        let sockets = fs::read_dir(&sockets).unwrap_or_else(|error| panic!("{sockets}: {error}"));
-        let sockets: Vec<PathBuf> =
-            sockets.flatten().filter_map(|it| fs::read_link(it.path()).ok()).collect();
-        let is_ours = |inode: &str| sockets.contains(&PathBuf::from(format!("socket:[{inode}]")));
         let peers = self.address();
-        let listening = table.lines().filter_map(|line| {
-            // Number, local and remote address, state (10 is listening), five more, inode.
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let is_wanted = fields.get(3) == Some(&"0A") && is_ours(fields.get(9)?);
-            is_wanted.then(|| spelled_out(fields[1])).flatten().filter(|address| *address != peers)
-        });
-        let found: Vec<SocketAddr> = listening.collect();
+        let mut found = listeners(self.id());
+        found.retain(|address| *address != peers);
         assert_eq!(found.len(), 1, "one address for metrics was expected: {found:?}");
         found[0]
     }
@@ -336,13 +325,6 @@ impl Daemon<'_> {
         assert_eq!(output.code(), None, "it was killed: {}", output.describe());
         assert!(!output.stderr().contains("panicked"), "{}", output.describe());
     }
-}
-
-/// An address of /proc/net/tcp: hexadecimal, the four bytes as this machine has a number.
-fn spelled_out(address: &str) -> Option<SocketAddr> {
-    let (ip, port) = address.split_once(':')?;
-    let ip = u32::from_str_radix(ip, 16).ok()?.to_ne_bytes();
-    Some((ip, u16::from_str_radix(port, 16).ok()?).into())
 }
 
 /// `path` as an argument among others.

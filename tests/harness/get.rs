@@ -147,6 +147,13 @@ impl Getter {
         Self::spawn(command)
     }
 
+    /// Downloads `source` into `folder`, listening where `options` say.
+    pub fn start_at<S: AsRef<OsStr>>(source: impl AsRef<OsStr>, folder: &Path, options: &[S]) -> Self {
+        let mut command = Command::new(binary());
+        fill(&mut command, source, folder, options);
+        Self::spawn(command)
+    }
+
     /// Downloads `source` into `folder` inside `namespace`, with no more than the options given.
     pub fn start_in<S: AsRef<OsStr>>(
         namespace: &Namespace,

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::client::python;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::client::{npm_folder, python};
 use crate::folders::scratch;
 use crate::mount::{Disk, SmallDisk};
 use crate::netns::Pair;
@@ -24,6 +26,10 @@ pub enum Need {
     Mounts,
     /// The right to mount a file as a disk.
     LoopDevices,
+    /// The right to send packets with made-up headers.
+    RawSockets,
+    /// A package of the tests' own npm folder.
+    Npm(&'static str),
     /// The right to take away privileges, so that files can be unreadable even to root.
     Unprivileged,
 }
@@ -37,6 +43,8 @@ impl Need {
             Self::Namespaces => namespaces().clone(),
             Self::Mounts => mounts().clone(),
             Self::LoopDevices => loop_devices().clone(),
+            Self::RawSockets => raw_sockets(),
+            Self::Npm(package) => npm_package(package),
             Self::Unprivileged => unprivileged(),
         }
     }
@@ -92,6 +100,17 @@ fn loop_devices() -> &'static Option<String> {
         let mounted = panic::catch_unwind(|| Disk::mount(scratch.path()));
         mounted.is_err().then(|| "mounting a file as a disk is not allowed here".to_owned())
     })
+}
+
+fn raw_sockets() -> Option<String> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP));
+    socket.err().map(|error| format!("raw sockets: {error}"))
+}
+
+fn npm_package(package: &str) -> Option<String> {
+    let is_there = npm_folder().join("node_modules").join(package).join("package.json").is_file();
+    let missing = || format!("{} has no package {package}", npm_folder().display());
+    Need::Program("node").missing().or_else(|| (!is_there).then(missing))
 }
 
 fn unprivileged() -> Option<String> {

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -37,6 +37,12 @@ impl Namespace {
         self.address.into()
     }
 
+    /// Its address of IPv6 on the cable, where it was given one.
+    pub fn address6(&self) -> Ipv6Addr {
+        let [.., network, number] = self.address.octets();
+        Ipv6Addr::new(0xfd00, 0x99, network.into(), 0, 0, 0, 0, number.into())
+    }
+
     /// A command that runs `program` inside.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
@@ -68,6 +74,11 @@ impl Namespace {
         self.ip(&["addr", "add", &format!("{}/24", self.address), "dev", device]);
         self.ip(&["link", "set", "lo", "up"]);
         self.ip(&["link", "set", device, "up"]);
+    }
+
+    /// Gives it its address of IPv6 at `device`, which nobody else may have: it serves at once.
+    fn connect6(&self, device: &str) {
+        self.ip(&["-6", "addr", "add", &format!("{}/64", self.address6()), "dev", device, "nodad"]);
     }
 
     fn ip(&self, arguments: &[&str]) {
@@ -130,6 +141,14 @@ impl Star {
         };
         let members = (0..count).map(member).collect();
         Self { middle, members }
+    }
+
+    /// Makes one with `count` members, in which all have an address of each family.
+    pub fn of_both_families(count: u8) -> Self {
+        let star = Self::create(count);
+        star.middle.connect6("bridge");
+        star.members.iter().for_each(|member| member.connect6("cable"));
+        star
     }
 }
 

@@ -1,9 +1,9 @@
 //! The service manager's side of readiness: a socket to which btd says how it stands.
 
-use std::cell::RefCell;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long is waited for a message before it is looked whether there can be another.
@@ -18,7 +18,7 @@ pub struct NotifySocket {
     pub path: PathBuf,
     socket: UnixDatagram,
     /// Lines so far.
-    lines: RefCell<Vec<String>>,
+    lines: Mutex<Vec<String>>,
 }
 
 impl NotifySocket {
@@ -27,7 +27,7 @@ impl NotifySocket {
         std::fs::remove_file(path).ok();
         let socket = UnixDatagram::bind(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         socket.set_read_timeout(Some(LOOK_INTERVAL)).expect("a limit is set");
-        Self { path: path.to_owned(), socket, lines: RefCell::default() }
+        Self { path: path.to_owned(), socket, lines: Mutex::default() }
     }
 
     /// Waits for a line that begins with `start`, which was not waited for before; returns it. What was said up to it
@@ -35,7 +35,7 @@ impl NotifySocket {
     pub fn wait(&self, start: &str, limit: Duration, mut is_over: impl FnMut() -> bool) -> Option<String> {
         let deadline = Instant::now() + limit;
         loop {
-            let mut lines = self.lines.borrow_mut();
+            let mut lines = self.lines();
             if let Some(index) = lines.iter().position(|line| line.starts_with(start)) {
                 return lines.drain(..=index).next_back();
             }
@@ -52,7 +52,11 @@ impl NotifySocket {
         self.socket.set_nonblocking(true).expect("a socket can be asked at once");
         while self.take() {}
         self.socket.set_nonblocking(false).expect("a socket can be waited for");
-        self.lines.take()
+        std::mem::take(&mut *self.lines())
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a message, if one comes in time.
@@ -61,7 +65,7 @@ impl NotifySocket {
         match self.socket.recv(&mut message) {
             Ok(length) => {
                 let text = String::from_utf8_lossy(&message[..length]);
-                self.lines.borrow_mut().extend(text.lines().map(str::to_owned));
+                self.lines().extend(text.lines().map(str::to_owned));
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
