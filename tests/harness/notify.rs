@@ -68,7 +68,7 @@ impl NotifySocket {
                 self.lines().extend(text.lines().map(str::to_owned));
                 true
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => false,
             Err(error) => panic!("{}: {error}", self.path.display()),
         }
     }
