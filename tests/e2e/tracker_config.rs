@@ -2,7 +2,7 @@
 //! and ports that are taken.
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -154,24 +154,23 @@ fn needs_no_configuration() {
     tracker.end_well();
 }
 
+/// Fails unless bttracker says that `address` is taken, and which flag to try again.
+fn assert_taken(site: &Site, flag: &str, address: SocketAddr) {
+    let mut command = site.command();
+    command.args([flag, &address.to_string()]);
+    site.refused(command, &["127.0.0.1", &address.port().to_string(), "in use", flag]);
+}
+
 fn names_the_flag_of_a_taken_port() {
     let site = Site::new("t-k-taken", "");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let mut command = site.command();
-    command.args(["--http", &address]);
-    site.refused(command, &[&address, "in use", "--http"]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap().to_string();
-    let mut command = site.command();
-    command.args(["--udp", &address]);
-    site.refused(command, &[&address, "in use", "--udp"]);
+    assert_taken(&site, "--http", listener.local_addr().unwrap());
+    assert_taken(&site, "--udp", socket.local_addr().unwrap());
     // Another bttracker's are taken as well: nothing is shared unseen.
     with_tracker("t-k-first", "", |tracker| {
         for (flag, address) in [("--http", tracker.http4()), ("--udp", tracker.udp4())] {
-            let mut command = site.command();
-            command.args([flag, &address.to_string()]);
-            site.refused(command, &[&address.to_string(), "in use", flag]);
+            assert_taken(&site, flag, address);
         }
     });
 }

@@ -12,7 +12,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 const HASH: Hash = [7; 20];
-const QUICK: &str = "[announce]\ninterval = '1s'\nmin_interval = '1s'";
+const QUICK: &str = "[announce]\ninterval = '2s'\nmin_interval = '1s'";
 
 fn forgets_silent_peers() {
     with_tracker("t-h-silent", QUICK, |tracker| {

@@ -57,12 +57,13 @@ fn takes_a_semicolon_for_a_byte() {
 }
 
 fn takes_unescaped_bytes() {
-    assert_taken("unescaped", b"+,/;<>:?@!$'()*[]^{|", *b"+,/;<>:?@!$'()*[]^{|");
+    assert_taken("unescaped", b"+,/;:?@!$'()*[]^{|}`", *b"+,/;:?@!$'()*[]^{|}`");
 }
 
 fn takes_bytes_beyond_ascii_unescaped() {
     let hash: Hash = std::array::from_fn(|index| 0x80 + u8::try_from(index * 6).unwrap());
     assert_taken("raw", &hash, hash);
+    assert_taken("brackets", b"<><><><><><><><><><>", *b"<><><><><><><><><><>");
 }
 
 fn takes_escapes_in_either_case() {

@@ -146,7 +146,7 @@ fn refuses_a_damaged_snapshot() {
 }
 
 fn forgets_who_was_silent_meanwhile() {
-    let keys = format!("{STATE}\n[announce]\ninterval = '1s'\nmin_interval = '1s'");
+    let keys = format!("{STATE}\n[announce]\ninterval = '2s'\nmin_interval = '1s'");
     let site = Site::new("t-r-silent", &keys);
     let tracker = site.start();
     tracker.announce(&Ask::leech(HASH, 1001));

@@ -170,7 +170,7 @@ fn gives_as_many_peers_as_wanted() {
 }
 
 fn answers_are_bounded() {
-    let keys = "[announce]\nnumwant_max = 1000\n[limits]\npeers_per_address_per_torrent = 0";
+    let keys = "[announce]\nnumwant_max = 200\n[limits]\npeers_per_address_per_torrent = 0";
     with_tracker("t-u-bounded", keys, |tracker| {
         for address in [tracker.http4(), tracker.http6()] {
             let mut connection = Connection::open(address);

@@ -59,13 +59,15 @@ say('leech scrapes', await leech.next('scrape', () => leech.client.scrape()))
 say('seed stops', await seed.next('update', () => seed.client.stop()))
 say('leech updates again', await leech.next('update', () => leech.client.update({ left: 0 })))
 
+// Over UDP it sends the info-hashes of such a scrape as they are given: as bytes, then; over HTTP it wants text.
+const given = (hex) => url.startsWith('udp:') ? Buffer.from(hex, 'hex') : hex
 const scrape = (infoHash) => new Promise((resolve) => {
   Client.scrape({ announce: url, infoHash }, (error, data) => {
     if (error) fail('scrape')(error)
     resolve(data)
   })
 })
-say('one is scraped', await scrape(infoHash))
-say('two are scraped', { torrents: await scrape([infoHash, other]) })
+say('one is scraped', await scrape(given(infoHash)))
+say('two are scraped', { torrents: await scrape([infoHash, other].map(given)) })
 seed.client.destroy()
 leech.client.destroy()
