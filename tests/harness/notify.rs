@@ -68,7 +68,9 @@ impl NotifySocket {
                 self.lines().extend(text.lines().map(str::to_owned));
                 true
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => false,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                false
+            }
             Err(error) => panic!("{}: {error}", self.path.display()),
         }
     }

@@ -159,7 +159,8 @@ impl Aria2 {
         Self::start_in(namespace, torrent, folder, &["--seed-time=0"])
     }
 
-    fn start_in(namespace: &Namespace, torrent: &Path, folder: &Path, options: &[&str]) -> Self {
+    /// Shares `torrent`, as far as it lies in `folder`, with `options` above those that each has.
+    pub fn start_in(namespace: &Namespace, torrent: &Path, folder: &Path, options: &[&str]) -> Self {
         let mut command = namespace.command("aria2c");
         command
             .args(["--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"])
