@@ -155,18 +155,20 @@ fn join(name: &str, url: impl Fn(&Namespace) -> String, pairs: &[(Kind, Kind)]) 
         for (number, ((seed, leech), homes)) in pairs.iter().zip(star.members.chunks(2)).enumerate() {
             let (tracker, url) = (&tracker, &url);
             scope.spawn(move || {
-                println!("{name}: {leech:?} from {seed:?}");
                 // Processes are started in namespaces of their own; this thread goes where it can ask.
                 middle.enter();
                 let offer = offer(&format!("{name}-{number}"), url, number);
                 let wait = |what: &str, ready: &dyn Fn((u64, u64, u64)) -> bool| {
                     wait_scrape(tracker, address, &offer, what, ready);
                 };
-                let seed = seed.seed(&homes[0], &offer);
-                wait("a seed", &|(seeds, ..)| seeds == 1);
+                let sharing = seed.seed(&homes[0], &offer);
+                wait(&format!("seed {seed:?}"), &|(seeds, ..)| seeds == 1);
                 leech.download(&homes[1], &offer);
-                wait("the end of a download", &|(_, downloads, _)| downloads == 1);
-                seed.end();
+                // aria2 that leaves at once says that it stops, and no more.
+                if *leech != Kind::Aria2 {
+                    wait(&format!("download by {leech:?}"), &|(_, downloads, _)| downloads == 1);
+                }
+                sharing.end();
             });
         }
     });
