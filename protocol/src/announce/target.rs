@@ -38,23 +38,18 @@ impl<'a> Target<'a> {
 }
 
 /// Splits `target`, which may be a whole URL. `None` when it is no tracker's: the path is not one of `/announce`,
-/// `/scrape`, these behind a passkey or these before one. A slash at the end does not matter, nor does what follows
-/// the word, as in `announce.php` (BEP 48).
+/// `/scrape`, these behind a passkey or these before one. A slash at the end does not matter, nor does an extension, as
+/// in `announce.php` (BEP 48).
 pub fn split_target(target: &[u8]) -> Option<Target<'_>> {
     let target = without_origin(target)?;
     let (path, query) = split_once(target, b'?').unwrap_or((target, &[]));
     let path = path.strip_prefix(b"/")?;
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let Some((first, last)) = split_once(path, b'/') else {
-        return Some(Target { what: loosely(path)?, passkey: None, query });
+        return Some(Target { what: word(path)?, passkey: None, query });
     };
-    // A passkey may begin as the word does, so the word itself is looked for first.
-    let behind = |word: fn(&[u8]) -> Option<What>| word(last).map(|what| (what, first));
-    let before = |word: fn(&[u8]) -> Option<What>| word(first).map(|what| (what, last));
-    let (what, passkey) = behind(exactly)
-        .or_else(|| before(exactly))
-        .or_else(|| behind(loosely))
-        .or_else(|| before(loosely))?;
+    let (what, passkey) =
+        word(last).map(|what| (what, first)).or_else(|| word(first).map(|what| (what, last)))?;
     let is_passkey = (1..=MAX_PASSKEY_LENGTH).contains(&passkey.len()) && !last.contains(&b'/');
     is_passkey.then_some(Target { what, passkey: Some(passkey), query })
 }
@@ -71,21 +66,13 @@ fn without_origin(target: &[u8]) -> Option<&[u8]> {
     (is_http && path > 0).then(|| &authority[path..])
 }
 
-fn exactly(segment: &[u8]) -> Option<What> {
-    match segment {
+/// What a segment asks for, if it is one of the two words, alone or with an extension.
+fn word(segment: &[u8]) -> Option<What> {
+    let name = split_once(segment, b'.').map_or(segment, |(name, _)| name);
+    match name {
         b"announce" => Some(What::Announce),
         b"scrape" => Some(What::Scrape),
         _ => None,
-    }
-}
-
-fn loosely(segment: &[u8]) -> Option<What> {
-    if segment.starts_with(b"announce") {
-        Some(What::Announce)
-    } else if segment.starts_with(b"scrape") {
-        Some(What::Scrape)
-    } else {
-        None
     }
 }
 
@@ -128,6 +115,7 @@ mod tests {
         }
         assert_eq!(split("/announce/scraper"), Some((What::Announce, Some("scraper"), "")));
         assert_eq!(split("/announcer/scrape"), Some((What::Scrape, Some("announcer"), "")));
+        assert_eq!((split("/announced"), split("/scraper?a=b"), split("/announce-php")), (None, None, None));
     }
 
     #[test]
@@ -184,11 +172,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_passkey_comes_out_as_it_went_in(
-            key in "[a-z0-9]{1,64}", query in "[ -~]{0,20}", word in "announce|scrape", is_first: bool,
+            key in "[a-z0-9]{1,64}", query in "[ -~]{0,20}", name in "announce|scrape", is_first: bool,
         ) {
-            prop_assume!(exactly(key.as_bytes()).is_none());
-            let path = if is_first { format!("{key}/{word}") } else { format!("{word}/{key}") };
-            let what = exactly(word.as_bytes()).unwrap();
+            prop_assume!(word(key.as_bytes()).is_none());
+            let path = if is_first { format!("{key}/{name}") } else { format!("{name}/{key}") };
+            let what = word(name.as_bytes()).unwrap();
             let target = format!("/{path}?{query}");
             prop_assert_eq!(split(&target), Some((what, Some(&*key), &*query)));
         }

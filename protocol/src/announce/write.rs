@@ -78,18 +78,24 @@ pub fn write_listed_answer(
     write_behind_peers(out, head);
 }
 
-/// Appends a refusal; `retry in` is rounded up to whole minutes (BEP 31).
+/// Appends a refusal; `retry in` is rounded up to whole minutes, one at least (BEP 31).
 pub fn write_refusal(out: &mut Vec<u8>, refusal: &Refusal) {
     out.push(b'd');
     string(out, b"14:failure reason", refusal.reason.as_bytes());
     seconds(out, b"8:interval", refusal.interval);
     seconds(out, b"12:min interval", refusal.min_interval);
     match refusal.retry_in {
-        Some(RetryIn::After(time)) => integer(out, b"8:retry in", time.as_secs().div_ceil(60)),
+        Some(RetryIn::After(time)) => integer(out, b"8:retry in", minutes(time)),
         Some(RetryIn::Never) => string(out, b"8:retry in", b"never"),
         None => {}
     }
     out.push(b'e');
+}
+
+/// Whole minutes, and at least one: none would be "at once".
+fn minutes(time: Duration) -> u64 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    seconds.div_ceil(60).max(1)
 }
 
 /// Appends the answer to a scrape. The caller has `files` in the order of their hashes, each once.

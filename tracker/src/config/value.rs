@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use service::config::value::Spelled;
 use toml::Value;
 
@@ -39,8 +40,7 @@ impl Spelled for Memory {
 }
 
 /// A network, as `10.0.0.0/8`; an address alone is a network of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
 /// A text that is no network.
@@ -57,17 +57,31 @@ impl FromStr for Network {
     }
 }
 
-impl TryFrom<String> for Network {
-    type Error = NetworkError;
-
-    fn try_from(text: String) -> Result<Self, NetworkError> {
-        text.parse()
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Network> for String {
-    fn from(network: Network) -> Self {
-        network.to_string()
+impl<'de> Deserialize<'de> for Network {
+    /// Refuses the text while it is being read, so that a fault is placed at it and not at its list.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+/// Reads a [`Network`].
+struct Reader;
+
+impl Visitor<'_> for Reader {
+    type Value = Network;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{NetworkError}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Network, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

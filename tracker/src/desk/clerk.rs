@@ -161,5 +161,6 @@ fn state(announce: &Announce) -> State {
 
 /// An interval about as long.
 fn jitter(interval: Duration, rng: &mut SmallRng) -> Duration {
-    interval * rng.random_range(100 - JITTER_PERCENT..=100 + JITTER_PERCENT) / 100
+    let tenth = interval * JITTER_PERCENT / 100;
+    rng.random_range(interval.saturating_sub(tenth)..=interval + tenth)
 }

@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::lenient::Lenient;
 use super::places::Place;
 use super::proxy_protocol::read_preamble;
 use super::respond::{MAX_HEAD_LENGTH, Responder};
@@ -59,7 +60,7 @@ pub(super) async fn serve(mut stream: TcpStream, guest: Guest, responder: Rc<Res
     let mut http = http1::Builder::new();
     // The time to read headers runs while a connection is idle too.
     http.timer(TokioTimer::new()).header_read_timeout(idle_timeout).max_buf_size(MAX_HEAD_LENGTH);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
+    if let Err(error) = http.serve_connection(TokioIo::new(Lenient::new(stream)), service).await {
         tracing::debug!("{ip}: {error}");
     }
     drop(place);

@@ -5,6 +5,7 @@
 
 mod announce;
 mod connection;
+mod lenient;
 mod places;
 mod proxy;
 mod proxy_protocol;

@@ -117,13 +117,28 @@ fn route(window: &mut Window<'_>, uri: &Uri, headers: &HeaderMap) -> Answer {
 /// Figures, as a page for whoever would rather have that than JSON.
 fn stats(clerk: &Clerk, headers: &HeaderMap) -> Answer {
     let report = Report::from(&clerk.desk().figures());
-    let accepted = headers.get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
-    let wants_page = accepted.windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"));
-    match (wants_page, serde_json::to_string(&report)) {
+    match (prefers_page(headers), serde_json::to_string(&report)) {
         (true, _) => with_type("text/html; charset=utf-8", report.page()),
         (false, Ok(json)) => with_type("application/json", json + "\n"),
         (false, Err(error)) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
+}
+
+/// Whether HTML is named, and JSON is not or ranks below it (RFC 9110, section 12.5.1).
+fn prefers_page(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let (mut html, mut json) = (0.0, 0.0);
+    for range in ranges.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let content = parts.next().unwrap_or_default();
+        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if content.eq_ignore_ascii_case("text/html") {
+            html = quality;
+        } else if content.eq_ignore_ascii_case("application/json") {
+            json = quality;
+        }
+    }
+    html > json
 }
 
 fn metrics(clerk: &Clerk) -> Answer {
@@ -148,4 +163,29 @@ fn with_type(content: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_have_a_page_and_scripts_have_json() {
+        let prefers = |accept: &'static str| {
+            prefers_page(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        assert!(prefers("text/html,application/xhtml+xml,*/*;q=0.8") && prefers("Text/HTML"));
+        assert!(prefers("application/json;q=0.5, text/html;q=0.9"));
+        for json in [
+            "*/*",
+            "",
+            "application/json",
+            "text/html;q=0.1, application/json",
+            "text/html;q=0",
+            "text/htmlx",
+        ] {
+            assert!(!prefers(json), "{json}");
+        }
+        assert!(!prefers_page(&HeaderMap::new()));
+    }
 }

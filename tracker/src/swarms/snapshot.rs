@@ -1,8 +1,8 @@
 //! All torrents and peers as a stream of bytes, and back.
 //!
 //! A magic, then blocks: length and CRC-32 of what follows (4 bytes each, little endian as all numbers here), then records
-//! of swarms. A swarm with many peers has several records. The last block is empty, and what follows it is nobody's. A
-//! stream that was cut off, or changed anywhere, is refused as a whole.
+//! of swarms. A swarm with many peers has several records. The last block is empty, and nothing follows it. A stream that
+//! was cut off, or changed anywhere, is refused as a whole.
 
 use std::io::{self, Read, Write};
 
@@ -114,7 +114,8 @@ impl Swarms {
                 return Err(SnapshotError::Damaged(offset));
             }
             if length == 0 {
-                return Ok(());
+                let is_end = from.read(&mut [0])? == 0;
+                return if is_end { Ok(()) } else { Err(SnapshotError::Damaged(offset + 8)) };
             }
             self.decode(&block, restore).ok_or(SnapshotError::Damaged(offset))?;
             offset += 8 + length as u64;

@@ -109,6 +109,7 @@ fn another_file_is_told_from_a_damaged_one() {
     let mut long = bytes.clone();
     long[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(read(&long), Err(SnapshotError::Damaged(16))), "and no memory is taken for it");
+    assert!(matches!(read(&[&bytes[..], &[0]].concat()), Err(SnapshotError::Damaged(_))), "one byte more");
     read(&bytes).unwrap();
 }
 
