@@ -13,5 +13,6 @@ pub mod log;
 pub mod manual;
 pub mod memory;
 pub mod notify;
+pub mod openmetrics;
 pub mod output;
 pub mod places;

@@ -7,18 +7,15 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 use protocol::control::{ErrorCode, Stats};
 use service::control::Refusal;
+use service::openmetrics::{self, CONTENT, counter, counters, gauge, gauges};
 
 use super::api::Api;
+use crate::PROGRAM;
 use crate::bus::{Figures, TrackerFigures, WorkerFigures};
-
-/// What scrapers are told that they get.
-const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Takes one figure out of a worker's.
 type OfWorker = fn(&WorkerFigures) -> u64;
@@ -62,11 +59,7 @@ struct Snapshot {
 
 impl Snapshot {
     fn into_text(self) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("btd");
-        registry.register_collector(Box::new(self));
-        let mut text = String::new();
-        encode(&mut text, &registry)?;
-        Ok(text)
+        openmetrics::text(PROGRAM, self)
     }
 
     /// How the process is.
@@ -137,38 +130,4 @@ impl Collector for Snapshot {
         self.write_disk(&mut to)?;
         self.write_trackers(&mut to)
     }
-}
-
-fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
-    to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
-}
-
-fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
-    count(to.encode_descriptor(name, help, None, MetricType::Counter)?, value)
-}
-
-fn count(mut to: MetricEncoder<'_>, value: u64) -> fmt::Result {
-    to.encode_counter::<NoLabelSet, u64, u64>(&value, None)
-}
-
-fn gauges(
-    to: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: &[(impl AsRef<str>, u64)],
-) -> fmt::Result {
-    let mut to = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    values.iter().try_for_each(|(of, value)| to.encode_family(&[(label, of.as_ref())])?.encode_gauge(value))
-}
-
-fn counters(
-    to: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: &[(impl AsRef<str>, u64)],
-) -> fmt::Result {
-    let mut to = to.encode_descriptor(name, help, None, MetricType::Counter)?;
-    values.iter().try_for_each(|(of, value)| count(to.encode_family(&[(label, of.as_ref())])?, *value))
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use protocol::control::{ErrorCode, ErrorReply};
 use service::control::{Json, Refusal};
+use service::openmetrics;
 
 use super::{Addresses, lists, look};
 use crate::desk::Desk;
@@ -42,7 +43,7 @@ pub(super) fn metrics_router(api: Arc<Api>) -> Router {
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
     let text = figures::text(api.desk.figures());
     let text = text.map_err(|_| Refusal::new(ErrorCode::Failed, "figures cannot be written"))?;
-    Ok(([(CONTENT_TYPE, figures::CONTENT)], text).into_response())
+    Ok(([(CONTENT_TYPE, openmetrics::CONTENT)], text).into_response())
 }
 
 fn with_fallbacks(router: Router<Arc<Api>>) -> Router<Arc<Api>> {

@@ -4,16 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
+use service::openmetrics::{self, count, counter, gauge, gauges};
 
 use super::{Door, DoorSums, Reason, Sums};
+use crate::PROGRAM;
 use crate::swarms::Totals;
-
-/// What scrapers are told that they get.
-pub const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Takes one figure out of a door's.
 type OfDoor = fn(&DoorSums) -> u64;
@@ -36,11 +33,7 @@ pub struct Snapshot {
 /// # Errors
 /// None that a string has.
 pub fn text(snapshot: Snapshot) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("bttracker");
-    registry.register_collector(Box::new(snapshot));
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+    openmetrics::text(PROGRAM, snapshot)
 }
 
 impl Snapshot {
@@ -49,15 +42,10 @@ impl Snapshot {
         gauge(to, "uptime_seconds", "How long the tracker has been up", self.uptime.as_secs())?;
         gauge(to, "torrents", "Torrents that are known", totals.torrents)?;
         let peers = [("ipv4", totals.peers_v4), ("ipv6", totals.peers_v6)];
-        let mut family = to.encode_descriptor("peers", "Peers, by family", None, MetricType::Gauge)?;
-        for (name, count) in peers {
-            family.encode_family(&[("family", name)])?.encode_gauge(&count)?;
-        }
+        gauges(to, "peers", "Peers, by family", "family", &peers)?;
         gauge(to, "seeds", "Peers that have everything", totals.seeds)?;
         gauge(to, "swarms_bytes", "Memory that torrents and peers take", totals.bytes)?;
-        let evicted = "Torrents that were pushed out, since there were too many";
-        let to = to.encode_descriptor("torrents_evicted", evicted, None, MetricType::Counter)?;
-        count(to, self.evicted)
+        counter(to, "torrents_evicted", "Torrents that were pushed out, for want of room", self.evicted)
     }
 
     fn write_requests(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -119,14 +107,6 @@ impl Collector for Snapshot {
         self.write_requests(&mut to)?;
         self.write_latency(&mut to)
     }
-}
-
-fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
-    to.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
-}
-
-fn count(mut to: MetricEncoder<'_>, value: u64) -> fmt::Result {
-    to.encode_counter::<NoLabelSet, u64, u64>(&value, None)
 }
 
 #[cfg(test)]

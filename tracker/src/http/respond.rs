@@ -10,6 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use protocol::announce::{What, split_target};
+use service::openmetrics;
 
 use super::Shared;
 use super::announce::Window;
@@ -143,7 +144,7 @@ fn prefers_page(headers: &HeaderMap) -> bool {
 
 fn metrics(clerk: &Clerk) -> Answer {
     match figures::text(clerk.desk().figures()) {
-        Ok(text) => with_type(figures::CONTENT, text),
+        Ok(text) => with_type(openmetrics::CONTENT, text),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
