@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use protocol::announce::Family;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 
@@ -214,6 +214,44 @@ fn every_peer_is_told_as_often_as_any_other() {
         for seed in [1, 2, 3] {
             let statistic = chi_square(family, seed);
             assert!((766.0..1_143.0).contains(&statistic), "{family:?}, seed {seed}: {statistic}");
+        }
+    }
+}
+
+#[test]
+fn whoever_comes_and_goes_all_others_stay() {
+    const TIMEOUT_S: u32 = 50;
+    let swarms = Swarms::new(RULES, 10_000, Capacity::default());
+    let mut rng = SmallRng::seed_from_u64(9);
+    let mut model = BTreeMap::<(u32, u16), u32>::new();
+    for now_s in 1_000..1_400 {
+        for _ in 0..400 {
+            let torrent = rng.random_range(0..20_000);
+            let port = rng.random_range(1..4);
+            let is_seed = rng.random_bool(0.3);
+            let asked = Asked {
+                state: if is_seed { State::Seed } else { State::Leecher },
+                event: if rng.random_bool(0.1) { Event::Stopped } else { Event::None },
+                ..peer(torrent, v4(torrent, port))
+            };
+            announce(&swarms, &asked, now_s);
+            match asked.event {
+                Event::Stopped => model.remove(&(torrent, port)),
+                _ => model.insert((torrent, port), now_s),
+            };
+        }
+        if now_s % 7 == 0 {
+            swarms.sweep(now_s, TIMEOUT_S, || {});
+            model.retain(|_, seen_s| now_s - *seen_s <= TIMEOUT_S);
+            let mut expected = BTreeMap::<u32, u32>::new();
+            model.keys().for_each(|(torrent, _)| *expected.entry(*torrent).or_default() += 1);
+            for torrent in 0..20_000 {
+                let there = swarms.scrape(&hash(torrent));
+                let expected = expected.get(&torrent).copied().unwrap_or(0);
+                assert_eq!(there.seeds + there.leechers, expected, "torrent {torrent} at {now_s}");
+            }
+            let totals = swarms.totals();
+            assert_eq!((totals.torrents, totals.peers_v4), (expected.len() as u64, model.len() as u64));
         }
     }
 }
