@@ -55,6 +55,7 @@ mod tracker_query;
 mod tracker_requests;
 mod tracker_restart;
 mod tracker_scrape;
+mod tracker_soak;
 mod tracker_udp;
 mod tracker_udp_ids;
 mod truncate;
@@ -115,6 +116,7 @@ fn main() -> ExitCode {
         mixed::CASES,
         tracker_clients::CASES,
         tracker_garbage::CASES,
+        tracker_soak::CASES,
         peers::CASES,
         daemon_kill::CASES,
         kill::CASES,

@@ -250,8 +250,8 @@ fn a_flood_of_requests_is_answered_or_dropped() {
 }
 
 /// Kilobytes of memory that process `id` has for itself.
-fn anonymous_kib(id: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("btd runs");
+pub(crate) fn anonymous_kib(id: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process runs");
     let line =
         status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("the kernel says RssAnon");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
