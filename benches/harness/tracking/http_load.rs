@@ -3,6 +3,7 @@
 //! What is asked and what is right is said by a [`Script`]. Whatever goes wrong ends the run: a figure stands only when
 //! every answer did.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub(super) fn run(plan: &Plan, script: &mut dyn Script) -> io::Result<Latencies>
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let connections = (0..plan.connections).map(|index| Connection::new(script.source(index))).collect();
     let begin = Instant::now();
-    let idle = (0..plan.connections).rev().collect();
+    let idle = (0..plan.connections).collect();
     let mut load = Load {
         plan,
         script,
@@ -79,8 +80,9 @@ struct Load<'a> {
     script: &'a mut dyn Script,
     epoll: Epoll,
     connections: Vec<Connection>,
-    /// Connections without a request.
-    idle: Vec<usize>,
+    /// Connections without a request, in the order in which they have their turn: under a rate that a few could carry, all
+    /// are used.
+    idle: VecDeque<usize>,
     /// Requests begun.
     begun: u64,
     /// Connections with a request.
@@ -96,9 +98,9 @@ impl Load<'_> {
         loop {
             let is_over = self.begin.elapsed() >= self.plan.duration;
             let mut is_waiting = false;
-            while !is_over && let Some(index) = self.idle.pop() {
+            while !is_over && let Some(index) = self.idle.pop_front() {
                 if !self.is_due() {
-                    self.idle.push(index);
+                    self.idle.push_front(index);
                     is_waiting = true;
                     break;
                 }
@@ -177,7 +179,7 @@ impl Load<'_> {
             connection.close()?;
         }
         self.busy -= 1;
-        self.idle.push(index);
+        self.idle.push_back(index);
         Ok(())
     }
 }
