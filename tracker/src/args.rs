@@ -45,10 +45,10 @@ pub enum Command {
 /// How to serve.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunArgs {
-    /// Serve HTTP at this address instead of those of the configuration [default: 0.0.0.0:6969 and [::]:6969].
+    /// Serve HTTP at this address instead of those of the configuration [default: port 6969 of all addresses].
     #[arg(long, value_name = "ADDR")]
     pub http: Vec<SocketAddr>,
-    /// Serve UDP at this address instead of those of the configuration [default: 0.0.0.0:6969 and [::]:6969].
+    /// Serve UDP at this address instead of those of the configuration [default: port 6969 of all addresses].
     #[arg(long, value_name = "ADDR")]
     pub udp: Vec<SocketAddr>,
     /// The configuration [default: /etc/bttracker/bttracker.toml, or one in your own configuration folder].
