@@ -1,6 +1,6 @@
 """Shares TORRENT in FOLDER until it is told to end by SIGTERM: as a seed if everything is there, else as a leecher.
 
-Says `listening PORT`, `finished` once it has everything, and at the end `sent N received N`, in bytes of payload.
+Says `listening PORT`, `finished` once it has everything and has given it to the kernel, and at the end `sent N received N`, in bytes of payload.
 """
 
 import argparse
@@ -28,7 +28,7 @@ session = lt.session({
     "allow_multiple_connections_per_ip": True,
     "min_announce_interval": 1,
     "upload_rate_limit": options.upload_limit,
-    "alert_mask": category.status_notification | category.error_notification,
+    "alert_mask": category.status_notification | category.error_notification | category.storage_notification,
 })
 # Every address is of the one class of peers that the limit is for; else those of local networks are not.
 everyone = lt.ip_filter()
@@ -60,7 +60,10 @@ while not is_ending:
         if isinstance(alert, lt.listen_succeeded_alert) and not is_listening:
             is_listening = True
             print(f"listening {alert.port}", flush=True)
-        if isinstance(alert, lt.torrent_finished_alert) and not is_finished:
+        if isinstance(alert, lt.torrent_finished_alert):
+            # What is verified may lie in memory still.
+            torrent.flush_cache()
+        if isinstance(alert, lt.cache_flushed_alert) and not is_finished:
             is_finished = True
             print("finished", flush=True)
 status = torrent.status()

@@ -21,9 +21,14 @@ const MAX_BATCHES: usize = 16;
 /// The thread's part.
 pub(super) struct Worker {
     sockets: Vec<UdpSocket>,
+    hatch: Hatch,
+    stop: Arc<EventFd>,
+}
+
+/// Through which datagrams come in and answers go out.
+struct Hatch {
     answerer: Answerer,
     batch: Batch,
-    stop: Arc<EventFd>,
 }
 
 impl Worker {
@@ -31,48 +36,49 @@ impl Worker {
         for socket in &sockets {
             tell_asked_address(socket)?;
         }
-        Ok(Self { sockets, answerer, batch: Batch::new(), stop })
+        Ok(Self { sockets, hatch: Hatch { answerer, batch: Batch::new() }, stop })
     }
 
     /// Serves until it is told to stop.
-    pub(super) fn run(mut self) {
-        while let Some(readable) = self.wait() {
-            for number in readable {
-                if let Err(error) = self.serve(number) {
+    pub(super) fn run(self) {
+        let Self { sockets, mut hatch, stop } = self;
+        let fds = sockets.iter().map(AsFd::as_fd).chain([stop.as_fd()]);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        while wait(&mut fds) && !fds.last().is_some_and(is_ready) {
+            for (socket, fd) in sockets.iter().zip(&fds) {
+                if is_ready(fd)
+                    && let Err(error) = hatch.serve(socket)
+                {
                     // What the kernel has against one datagram must not end the others'.
                     tracing::debug!("a datagram could not be received: {error}");
                 }
             }
         }
     }
+}
 
-    /// Waits until there is something to read, and says where; `None` when it is time to stop.
-    fn wait(&self) -> Option<Vec<usize>> {
-        let mut fds: Vec<PollFd<'_>> =
-            self.sockets.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
-        fds.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
-        loop {
-            match poll(&mut fds, PollTimeout::NONE) {
-                Err(Errno::EINTR) => {}
-                Err(error) => {
-                    tracing::error!("cannot wait for datagrams: {error}");
-                    return None;
-                }
-                Ok(_) => break,
+/// Waits until one of them has something to read; false when there is no waiting.
+fn wait(fds: &mut [PollFd<'_>]) -> bool {
+    loop {
+        match poll(fds, PollTimeout::NONE) {
+            Ok(_) => return true,
+            Err(Errno::EINTR) => {}
+            Err(error) => {
+                tracing::error!("cannot wait for datagrams: {error}");
+                return false;
             }
         }
-        let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-        let stop = fds.pop();
-        if stop.as_ref().is_some_and(is_ready) {
-            return None;
-        }
-        Some((0..fds.len()).filter(|number| is_ready(&fds[*number])).collect())
     }
+}
 
-    /// Answers what has come in at one socket.
-    fn serve(&mut self, number: usize) -> io::Result<()> {
+fn is_ready(fd: &PollFd<'_>) -> bool {
+    fd.any().unwrap_or(true)
+}
+
+impl Hatch {
+    /// Answers what has come in at a socket.
+    fn serve(&mut self, socket: &UdpSocket) -> io::Result<()> {
         for _ in 0..MAX_BATCHES {
-            let socket = &self.sockets[number];
             let received = self.batch.receive(socket)?;
             if received == 0 {
                 break;
