@@ -129,6 +129,11 @@ impl Keeping {
         Ok(Self { thread, stop })
     }
 
+    /// Whether the thread has ended on its own: our own mistake.
+    pub(super) fn is_lost(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Has everything written down, and the folder is free.
     pub(super) fn stop(self) {
         drop(self.stop);

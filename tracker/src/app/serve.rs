@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use service::inherit::{self, Inherited};
 use service::listen::{Listeners, Listening, bind, grow_receive_buffer, usable};
@@ -31,6 +32,7 @@ pub(super) struct Tracker {
     http: HttpServer,
     udp: UdpServer,
     admin: Admin,
+    sweeper: JoinHandle<()>,
     keeping: Option<Keeping>,
 }
 
@@ -85,10 +87,10 @@ impl Tracker {
         let admin = Admin::start(settings, &desk, addresses)?;
         let http = HttpServer::start(http.by_worker, &desk, config.http_settings.clone())?;
         let udp = UdpServer::start(udp.by_worker, &desk, ids)?;
-        sweeping::start(Arc::clone(&desk))?;
+        let sweeper = sweeping::start(Arc::clone(&desk))?;
         let keeping =
             keeper.map(|keeper| Keeping::start(keeper, Arc::clone(&desk), config.snapshot_interval));
-        Ok(Self { desk, http, udp, admin, keeping: keeping.transpose()? })
+        Ok(Self { desk, http, udp, admin, sweeper, keeping: keeping.transpose()? })
     }
 
     pub(super) fn desk(&self) -> &Desk {
@@ -110,7 +112,12 @@ impl Tracker {
 
     /// What has ended on its own, if something has: our own mistake.
     pub(super) fn lost(&self) -> Option<&'static str> {
-        let parts = [(self.http.is_lost(), "a thread of HTTP"), (self.udp.is_lost(), "a thread of UDP")];
+        let parts = [
+            (self.http.is_lost(), "a thread of HTTP"),
+            (self.udp.is_lost(), "a thread of UDP"),
+            (self.sweeper.is_finished(), "the sweeper"),
+            (self.keeping.as_ref().is_some_and(Keeping::is_lost), "the keeper of torrents"),
+        ];
         parts.into_iter().find_map(|(is_lost, what)| is_lost.then_some(what))
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::desk::Desk;
@@ -15,8 +15,8 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_micros(300);
 
 /// Sweeps from now on, until the process ends: it holds nothing that would have to be given back.
-pub(super) fn start(desk: Arc<Desk>) -> io::Result<()> {
-    thread::Builder::new().name("sweeper".into()).spawn(move || sweep(&desk)).map(drop)
+pub(super) fn start(desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("sweeper".into()).spawn(move || sweep(&desk))
 }
 
 fn sweep(desk: &Desk) {

@@ -161,7 +161,7 @@ impl Shard {
                 budget = budget.saturating_sub(REMOVAL_COST);
             } else {
                 cursor.swarm += 1;
-                budget -= 1;
+                budget = budget.saturating_sub(1);
             }
         }
         false

@@ -122,6 +122,17 @@ fn the_silent_are_swept_out_and_their_torrents_with_them() {
 }
 
 #[test]
+fn a_slice_may_end_with_the_last_peer_of_a_torrent() {
+    let swarms = Swarms::new(RULES, 0, Capacity::default());
+    for port in 1..=shard::SLICE_COST {
+        announce(&swarms, &peer(1, v4(1, u16::try_from(port).unwrap())), 1_000);
+    }
+    let mut slices = 0;
+    swarms.sweep(1_000, 200, || slices += 1);
+    assert_eq!((slices, swarms.totals().peers_v4), (SHARDS + 1, shard::SLICE_COST as u64));
+}
+
+#[test]
 fn a_number_of_downloads_outlives_the_peers_for_a_week() {
     let swarms = Swarms::new(RULES, 0, Capacity::default());
     announce(&swarms, &peer(1, v4(1, 1)), 1_000);
