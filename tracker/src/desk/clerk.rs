@@ -159,8 +159,10 @@ fn state(announce: &Announce) -> State {
     }
 }
 
-/// An interval about as long.
+/// An interval about as long, in whole seconds, as it is told; never none.
 fn jitter(interval: Duration, rng: &mut SmallRng) -> Duration {
     let tenth = interval * JITTER_PERCENT / 100;
-    rng.random_range(interval.saturating_sub(tenth)..=interval + tenth)
+    let exact = rng.random_range(interval.saturating_sub(tenth)..=interval + tenth);
+    let half_second = Duration::from_millis(500);
+    Duration::from_secs((exact + half_second).as_secs().max(1))
 }
