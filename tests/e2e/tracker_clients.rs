@@ -37,8 +37,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Without a DHT, aria2 has no socket for UDP. It asks nobody there: the torrents are private.
 const ARIA2_UDP: &str = "--enable-dht=true";
-/// Where the DHT would keep its table.
-const ARIA2_TABLE: &str = "--dht-file-path=/dev/null";
+
+/// Where the DHT keeps its table: in the client's own folder. aria2 puts a new file in the place of whatever is there.
+fn table_in(folder: &Path) -> String {
+    format!("--dht-file-path={}", folder.join("dht.dat").display())
+}
 
 /// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +80,8 @@ impl Kind {
                 Seed::Transmission(Transmission::start_in(home, &offer.file, offer.home(), &settings))
             }
             Self::Aria2 => Seed::Aria2({
-                let options = ["--seed-ratio=0.0", "--check-integrity=true", ARIA2_UDP, ARIA2_TABLE];
+                let table = table_in(offer.home());
+                let options = ["--seed-ratio=0.0", "--check-integrity=true", ARIA2_UDP, &table];
                 Aria2::start_in(home, &offer.file, offer.home(), &options)
             }),
         }
@@ -104,7 +108,8 @@ impl Kind {
                 leech.end();
             }
             Self::Aria2 => {
-                let options = ["--seed-time=0", ARIA2_UDP, ARIA2_TABLE];
+                let table = table_in(&folder);
+                let options = ["--seed-time=0", ARIA2_UDP, &table];
                 Aria2::start_in(home, &offer.file, &folder, &options).wait_finished(LIMIT);
             }
         }

@@ -1,6 +1,7 @@
 //! The desk: who may ask, how an announce becomes what swarms are asked, what answers go by.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use protocol::announce::{Announce, Event, Family, RetryIn};
 use protocol::id::{InfoHash, PeerId};
@@ -10,7 +11,7 @@ use crate::access::{AccessSettings, Denied};
 use crate::figures::Reason;
 use crate::limits::RetryAfter;
 
-pub(crate) fn terms() -> Terms {
+fn terms() -> Terms {
     Terms {
         interval: Duration::from_secs(1_800),
         min_interval: Duration::ZERO,
@@ -23,9 +24,19 @@ pub(crate) fn terms() -> Terms {
     }
 }
 
-pub(crate) fn desk(terms: Terms, access: &AccessSettings) -> Arc<Desk> {
+fn desk(terms: Terms, access: &AccessSettings) -> Arc<Desk> {
     let swarms = Swarms::new(terms.rules(), 0, terms.capacity);
     Desk::new(terms, swarms, Access::open(access).unwrap(), Clock::start())
+}
+
+/// A desk at which everybody may ask for everything.
+pub(crate) fn open_desk() -> Arc<Desk> {
+    desk(terms(), &AccessSettings::default())
+}
+
+/// A desk at which only those may ask who have a passkey of that file.
+pub(crate) fn private_desk(passkeys: PathBuf) -> Arc<Desk> {
+    desk(terms(), &AccessSettings { passkeys: Some(passkeys), ..AccessSettings::default() })
 }
 
 pub(crate) fn announce(port: u16) -> Announce {

@@ -4,8 +4,7 @@ use proptest::prelude::*;
 use protocol::announce::{ACTION_ANNOUNCE, ACTION_SCRAPE, UdpResponse};
 
 use super::*;
-use crate::access::AccessSettings;
-use crate::desk::tests::{announce, desk, terms};
+use crate::desk::tests::{announce, open_desk, private_desk};
 use crate::desk::{Clock, Desk};
 use crate::figures::Door;
 
@@ -18,22 +17,21 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with(&AccessSettings::default())
+        Self::at(open_desk())
     }
 
-    fn with(access: &AccessSettings) -> Self {
-        let desk = desk(terms(), access);
+    fn at(desk: Arc<Desk>) -> Self {
         let answerer = Answerer::new(desk.clerk(Door::Udp), Shared::new(ConnectionIds::new([7; 16])));
         Self { desk, answerer }
     }
 
-    fn at(&self, unix_s: u64) -> Moment {
+    fn moment(&self, unix_s: u64) -> Moment {
         Moment { now: self.desk.clock().now(), unix_s }
     }
 
     /// The answer to a datagram that came from there.
     fn answer(&mut self, packet: &[u8], sender: &str) -> Vec<u8> {
-        let at = self.at(NOW);
+        let at = self.moment(NOW);
         self.answer_at(packet, sender, at)
     }
 
@@ -107,7 +105,7 @@ fn an_id_of_another_or_of_long_ago_is_refused_in_fewer_bytes_than_came() {
     let scrape = UdpRequest::Scrape { connection, transaction: 5, hashes: vec![InfoHash::new([1; 20])] };
     for packet in [announce.encode(), scrape.encode()] {
         assert!(world.answer(&packet, "10.0.0.1:77").len() > 8, "another port of the same address");
-        let late = world.at(NOW + 121);
+        let late = world.moment(NOW + 121);
         for answer in [world.answer(&packet, "10.0.0.2:1"), world.answer_at(&packet, "10.0.0.1:1", late)] {
             let expected = UdpResponse::Error { transaction: 5, message: BAD_ID.into() };
             assert_eq!(UdpResponse::decode(&answer, Family::V4).unwrap(), expected);
@@ -149,7 +147,7 @@ fn a_passkey_comes_with_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("passkeys");
     std::fs::write(&path, "secret\n").unwrap();
-    let mut world = World::with(&AccessSettings { passkeys: Some(path), ..AccessSettings::default() });
+    let mut world = World::at(private_desk(path));
     let mut is_served = |target: &str| {
         matches!(world.announce("10.0.0.1:1", announce(1), target), UdpResponse::Announce { .. })
     };
