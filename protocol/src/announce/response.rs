@@ -97,6 +97,15 @@ pub enum ResponseError {
     TooLong(usize),
 }
 
+/// What the body of any answer holds: a dictionary, unless it is a refusal.
+pub(super) fn open(body: &[u8]) -> Result<Result<Value<'_>, Refusal>, ResponseError> {
+    if body.len() > MAX_RESPONSE_LENGTH {
+        return Err(ResponseError::TooLong(body.len()));
+    }
+    let value = Value::scan_leniently(body.trim_ascii_start())?;
+    Ok(Refusal::read(value)?.map_or(Ok(value), Err))
+}
+
 impl Reply {
     /// Reads the body of an HTTP answer. White space before it and anything behind it are let pass; of a key given
     /// twice the first counts.
@@ -104,13 +113,10 @@ impl Reply {
     /// # Errors
     /// When it does not begin with a bencoded dictionary.
     pub fn decode(body: &[u8]) -> Result<Self, ResponseError> {
-        if body.len() > MAX_RESPONSE_LENGTH {
-            return Err(ResponseError::TooLong(body.len()));
-        }
-        let value = Value::scan_leniently(body.trim_ascii_start())?;
-        if let Some(refusal) = Refusal::read(value)? {
-            return Ok(Self::Refusal(refusal));
-        }
+        let value = match open(body)? {
+            Ok(value) => value,
+            Err(refusal) => return Ok(Self::Refusal(refusal)),
+        };
         let mut answer = Answer::default();
         let mut peers = Peers::default();
         for (key, value) in value.dictionary().ok_or(ResponseError::NotADictionary)? {

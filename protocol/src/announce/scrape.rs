@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::parameters::{MAX_PAIRS, MAX_QUERY_LENGTH, QueryError, pairs, twenty, unescape};
-use super::response::{MAX_RESPONSE_LENGTH, Refusal, ResponseError, seconds, small};
+use super::response::{Refusal, ResponseError, open, seconds, small};
 use super::write::{write_refusal, write_scrape};
 use crate::bencode::Value;
 use crate::id::InfoHash;
@@ -92,13 +92,10 @@ impl ScrapeReply {
     /// # Errors
     /// When it does not begin with a bencoded dictionary.
     pub fn decode(body: &[u8]) -> Result<Self, ResponseError> {
-        if body.len() > MAX_RESPONSE_LENGTH {
-            return Err(ResponseError::TooLong(body.len()));
-        }
-        let value = Value::scan_leniently(body.trim_ascii_start())?;
-        if let Some(refusal) = Refusal::read(value)? {
-            return Ok(Self::Refusal(refusal));
-        }
+        let value = match open(body)? {
+            Ok(value) => value,
+            Err(refusal) => return Ok(Self::Refusal(refusal)),
+        };
         let (mut files, mut min_request_interval) = (None, None);
         for (key, value) in value.dictionary().ok_or(ResponseError::NotADictionary)? {
             match key {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::MAX_RESPONSE_LENGTH;
 use super::super::response::tests::any_refusal;
 use super::*;
 
