@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod heartbeats;
 pub mod inherit;
+pub mod life;
 pub mod limits;
 pub mod listen;
 pub mod log;

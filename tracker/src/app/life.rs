@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use service::life::{End, Signals, Wish};
 use service::log::Log;
 use service::notify::Notifier;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::interval;
 
 use super::serve::Tracker;
@@ -25,29 +25,12 @@ pub(super) struct Life {
     args: RunArgs,
     config: Config,
     notifier: Notifier,
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-/// Why it ends.
-enum End {
-    /// It was told to.
-    Told(&'static str),
-    /// Something that it cannot do without has ended: our own mistake.
-    Lost(&'static str),
+    signals: Signals,
 }
 
 impl Life {
     pub(super) fn new(args: &RunArgs, config: Config, notifier: Notifier) -> io::Result<Self> {
-        Ok(Self {
-            args: args.clone(),
-            config,
-            notifier,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { args: args.clone(), config, notifier, signals: Signals::listen()? })
     }
 
     /// Lives until it is told to end, and ends everything.
@@ -57,17 +40,11 @@ impl Life {
             tracing::info!("metrics are at http://{address}/metrics");
         }
         let end = self.listen(&tracker, log).await;
-        match end {
-            End::Told(by) => tracing::info!("stopping: {by}"),
-            End::Lost(what) => tracing::error!("stopping: {what} has ended on its own"),
-        }
+        end.tell();
         self.notifier.stopping("Writing the state");
         self.notifier.extend_timeout(STOP_EXTENSION);
         tracker.stop();
-        match end {
-            End::Told(_) => Ok(()),
-            End::Lost(what) => Err(format!("{what} has ended on its own").into()),
-        }
+        Ok(end.result()?)
     }
 
     async fn listen(&mut self, tracker: &Tracker, log: &Log) -> End {
@@ -77,9 +54,10 @@ impl Life {
         let mut signs = interval(watchdog.unwrap_or(STATUS_INTERVAL));
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => return End::Told("interrupted"),
-                _ = self.terminate.recv() => return End::Told("terminated"),
-                _ = self.hangup.recv() => self.reload(tracker, log),
+                wish = self.signals.next() => match wish {
+                    Wish::End(end) => return end,
+                    Wish::Reload => self.reload(tracker, log),
+                },
                 _ = signs.tick(), if watchdog.is_some() => self.notifier.alive(),
                 _ = statuses.tick() => self.notifier.status(&status(tracker)),
                 _ = looks.tick() => {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use protocol::control::State;
 use service::heartbeats::Heartbeats;
+use service::life::{End, Signals, Wish};
 use service::log::Log;
 use service::notify::Notifier;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::RunArgs;
 use crate::config::RunConfig;
@@ -25,29 +25,12 @@ pub(super) struct Life {
     args: RunArgs,
     config: RunConfig,
     notifier: Notifier,
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-/// Why it ends.
-enum End {
-    /// It was told to.
-    Told(&'static str),
-    /// Something that it cannot do without has ended: our own mistake.
-    Lost(&'static str),
+    signals: Signals,
 }
 
 impl Life {
     pub(super) fn new(args: &RunArgs, config: RunConfig, notifier: Notifier) -> Result<Self, Failure> {
-        Ok(Self {
-            args: args.clone(),
-            config,
-            notifier,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { args: args.clone(), config, notifier, signals: Signals::listen()? })
     }
 
     pub(super) fn notifier(&self) -> &Notifier {
@@ -62,18 +45,13 @@ impl Life {
             tracing::info!("metrics are at http://{address}/metrics");
         }
         let end = self.listen(&mut daemon, log).await;
-        match end {
-            End::Told(by) => tracing::info!("stopping: {by}"),
-            End::Lost(what) => tracing::error!("stopping: {what} has ended on its own"),
-        }
+        end.tell();
         self.notifier.stopping("Taking leave of trackers, writing the state");
         self.notifier.extend_timeout(STOP_EXTENSION);
         // Bounded: each part has its time.
         daemon.stop();
-        match end {
-            End::Told(_) => Ok(ExitCode::SUCCESS),
-            End::Lost(what) => Err(format!("{what} has ended on its own").into()),
-        }
+        end.result()?;
+        Ok(ExitCode::SUCCESS)
     }
 
     async fn listen(&mut self, daemon: &mut Daemon, log: &Log) -> End {
@@ -82,10 +60,11 @@ impl Life {
         let mut signs = tokio::time::interval(watchdog.unwrap_or(STATUS_INTERVAL));
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => return End::Told("interrupted"),
-                _ = self.terminate.recv() => return End::Told("terminated"),
+                wish = self.signals.next() => match wish {
+                    Wish::End(end) => return end,
+                    Wish::Reload => self.reload(daemon, log),
+                },
                 Some(()) = daemon.shutdown.recv() => return End::Told("a client asked for it"),
-                _ = self.hangup.recv() => self.reload(daemon, log),
                 _ = signs.tick(), if watchdog.is_some() => self.show_life(daemon),
                 _ = looks.tick() => {
                     if daemon.catalog.is_lost() {
