@@ -18,6 +18,7 @@ use super::{SHARDS, Swarms, lock};
 const CANDIDATES: usize = 16;
 /// Most torrents that one announce pushes out: it brings one, and memory comes in small amounts.
 const MAX_EVICTED: usize = 4;
+
 /// How much there may be in all; 0 is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capacity {

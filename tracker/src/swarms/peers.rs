@@ -80,12 +80,7 @@ impl<const N: usize> Peers<N> {
             None => {}
         }
         match peer.state() {
-            State::Seed => {
-                let border = self.border();
-                self.swap(at, border);
-                self.seeds += 1;
-                at = border;
-            }
+            State::Seed => at = self.join_seeds(at),
             State::Paused => self.paused += 1,
             State::Leecher => {}
         }
@@ -95,12 +90,7 @@ impl<const N: usize> Peers<N> {
     /// Takes out the peer at `at`. Another takes its place.
     pub(super) fn remove(&mut self, mut at: usize) -> Peer<N> {
         match self.list[at].state() {
-            State::Seed => {
-                self.seeds -= 1;
-                let border = self.border();
-                self.swap(at, border);
-                at = border;
-            }
+            State::Seed => at = self.leave_seeds(at),
             State::Paused => self.paused -= 1,
             State::Leecher => {}
         }
@@ -113,17 +103,14 @@ impl<const N: usize> Peers<N> {
     }
 
     /// The peer at `at` announced again, as `identity`, in `state`. Returns where it is now.
-    pub(super) fn renew(&mut self, mut at: usize, identity: Identity, state: State, seen_s: u32) -> usize {
-        if *self.list[at].identity() != identity {
-            if let Some(index) = &mut self.index {
+    pub(super) fn renew(&mut self, at: usize, identity: Identity, state: State, seen_s: u32) -> usize {
+        match &mut self.index {
+            Some(index) if *self.list[at].identity() != identity => {
                 index.forget_identity(&self.list, at);
-            }
-            self.list[at].renew(identity, seen_s);
-            if let Some(index) = &mut self.index {
+                self.list[at].renew(identity, seen_s);
                 index.learn_identity(&self.list, at);
             }
-        } else {
-            self.list[at].renew(identity, seen_s);
+            _ => self.list[at].renew(identity, seen_s),
         }
         let before = self.list[at].state();
         if before == state {
@@ -131,18 +118,11 @@ impl<const N: usize> Peers<N> {
         }
         self.list[at].set_state(state);
         self.paused = self.paused + u32::from(state == State::Paused) - u32::from(before == State::Paused);
-        if state == State::Seed {
-            let border = self.border();
-            self.swap(at, border);
-            self.seeds += 1;
-            at = border;
-        } else if before == State::Seed {
-            self.seeds -= 1;
-            let border = self.border();
-            self.swap(at, border);
-            at = border;
+        match (before, state) {
+            (_, State::Seed) => self.join_seeds(at),
+            (State::Seed, _) => self.leave_seeds(at),
+            _ => at,
         }
-        at
     }
 
     /// The peer at `at` was counted as a download.
@@ -196,6 +176,23 @@ impl<const N: usize> Peers<N> {
         let index = self.index.as_ref().map_or(0, |index| size_of::<Index>() + index.heap_bytes());
         let list = if self.list.spilled() { self.list.capacity() * size_of::<Peer<N>>() } else { 0 };
         list + index
+    }
+
+    /// The first behind the border changes places with the one at `at`, and the border is moved behind it. Returns where
+    /// that is now.
+    fn join_seeds(&mut self, at: usize) -> usize {
+        let border = self.border();
+        self.swap(at, border);
+        self.seeds += 1;
+        border
+    }
+
+    /// The last before the border changes places with the seed at `at`, and the border is moved before it.
+    fn leave_seeds(&mut self, at: usize) -> usize {
+        self.seeds -= 1;
+        let border = self.border();
+        self.swap(at, border);
+        border
     }
 
     /// Where the seeds end.
