@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod list;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,7 +46,7 @@ pub enum List {
 
 /// How many entries the lists have; `None` where there is no list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reloaded {
+pub struct Sizes {
     /// Info-hashes that are tracked.
     pub allowed: Option<usize>,
     /// Info-hashes that are not.
@@ -54,13 +55,24 @@ pub struct Reloaded {
     pub passkeys: Option<usize>,
 }
 
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes = [(self.allowed, "allowed"), (self.denied, "denied"), (self.passkeys, "passkeys")];
+        let there = sizes.into_iter().filter_map(|(size, name)| Some(format!("{} {name}", size?)));
+        match &there.collect::<Vec<_>>()[..] {
+            [] => f.write_str("no lists"),
+            there => f.write_str(&there.join(", ")),
+        }
+    }
+}
+
 /// The lists, shared by all threads.
 #[derive(Debug)]
 pub struct Access {
     lists: ArcSwap<Lists>,
     /// Held by who reads or writes files: the doors never do. In it the database, if passkeys come from one and it
     /// could be opened.
-    desk: Mutex<Option<Database>>,
+    editing: Mutex<Option<Database>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +91,7 @@ impl Access {
     /// When one cannot be read, with its path, and the line if it is that.
     pub fn open(settings: &AccessSettings) -> Result<Self, AccessError> {
         let (lists, database) = Lists::load(settings)?;
-        Ok(Self { lists: ArcSwap::from_pointee(lists), desk: Mutex::new(database) })
+        Ok(Self { lists: ArcSwap::from_pointee(lists), editing: Mutex::new(database) })
     }
 
     /// Whether the torrent `hash` is tracked.
@@ -114,7 +126,7 @@ impl Access {
     }
 
     /// How many entries the lists have.
-    pub fn sizes(&self) -> Reloaded {
+    pub fn sizes(&self) -> Sizes {
         self.lists.load().sizes()
     }
 
@@ -122,14 +134,14 @@ impl Access {
     ///
     /// # Errors
     /// When one cannot be read: all stay as they were.
-    pub fn reload(&self, settings: &AccessSettings) -> Result<Reloaded, AccessError> {
-        let mut desk = self.desk();
+    pub fn reload(&self, settings: &AccessSettings) -> Result<Sizes, AccessError> {
+        let mut editing = self.edit();
         // Closed before its file is looked at; after a failure, `refresh` opens it again.
-        drop(desk.take());
+        drop(editing.take());
         let (lists, database) = Lists::load(settings)?;
         let sizes = lists.sizes();
         self.lists.store(lists.into());
-        *desk = database;
+        *editing = database;
         Ok(sizes)
     }
 
@@ -140,10 +152,10 @@ impl Access {
     /// # Errors
     /// When the database cannot be read: the passkeys stay as they were.
     pub fn refresh(&self) -> Result<bool, AccessError> {
-        let mut desk = self.desk();
+        let mut editing = self.edit();
         let lists = self.lists.load_full();
         let Some(list) = lists.passkeys.as_ref().filter(|_| lists.is_database) else { return Ok(false) };
-        let passkeys = match &mut *desk {
+        let passkeys = match &mut *editing {
             Some(database) if !database.is_replaced()? => {
                 if !database.has_changed()? {
                     return Ok(false);
@@ -174,7 +186,7 @@ impl Access {
     /// # Errors
     /// When there is no such list, or it cannot be written: it is then as it was.
     pub fn add(&self, list: List, hash: &InfoHash) -> Result<bool, AdminError> {
-        let _desk = self.desk();
+        let _editing = self.edit();
         let lists = self.lists.load_full();
         let list = lists.of(list)?;
         add(list, *hash, file::append)
@@ -185,7 +197,7 @@ impl Access {
     /// # Errors
     /// As of [`Access::add`].
     pub fn remove(&self, list: List, hash: &InfoHash) -> Result<bool, AdminError> {
-        let _desk = self.desk();
+        let _editing = self.edit();
         let lists = self.lists.load_full();
         let list = lists.of(list)?;
         file::remove(list.path(), hash)?;
@@ -206,7 +218,7 @@ impl Access {
     /// # Errors
     /// When there are no passkeys, this is none, or they cannot be written: they are then as they were.
     pub fn add_passkey(&self, passkey: &[u8]) -> Result<bool, AdminError> {
-        let _desk = self.desk();
+        let _editing = self.edit();
         let lists = self.lists.load_full();
         let write = if lists.is_database { database::add } else { file::append };
         add(lists.passkeys()?, Passkey::read(passkey)?, write)
@@ -218,7 +230,7 @@ impl Access {
     /// # Errors
     /// As of [`Access::add_passkey`].
     pub fn remove_passkey(&self, passkey: &[u8]) -> Result<bool, AdminError> {
-        let _desk = self.desk();
+        let _editing = self.edit();
         let lists = self.lists.load_full();
         let list = lists.passkeys()?;
         let passkey = Passkey::read(passkey)?;
@@ -230,8 +242,8 @@ impl Access {
         Ok(list.remove(&passkey))
     }
 
-    fn desk(&self) -> MutexGuard<'_, Option<Database>> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn edit(&self) -> MutexGuard<'_, Option<Database>> {
+        self.editing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -284,9 +296,9 @@ impl Lists {
         self.passkeys.as_ref().ok_or(AdminError::NotConfigured)
     }
 
-    fn sizes(&self) -> Reloaded {
+    fn sizes(&self) -> Sizes {
         let size = |list: &Option<Entries<InfoHash>>| list.as_ref().map(Entries::len);
-        Reloaded {
+        Sizes {
             allowed: size(&self.allowed),
             denied: size(&self.denied),
             passkeys: self.passkeys.as_ref().map(Entries::len),

@@ -63,7 +63,8 @@ fn without_lists_everyone_is_served() {
     assert_eq!(access.check_torrent(&A), Ok(()));
     assert_eq!(access.check_passkey(None), Ok(()));
     assert_eq!(access.check_passkey(Some(b"whatever")), Ok(()));
-    assert_eq!(access.sizes(), Reloaded::default());
+    assert_eq!(access.sizes(), Sizes::default());
+    assert_eq!(access.sizes().to_string(), "no lists");
     assert!(!access.refresh().unwrap());
     let is_missing = |result| matches!(result, Err(AdminError::NotConfigured));
     for list in [List::Allowed, List::Denied] {
@@ -115,11 +116,11 @@ fn a_reload_takes_all_lists_or_none() {
     assert_eq!(access.check_passkey(Some(b"one")), Ok(()));
     folder = folder.with("passkeys", "two\n").with("deny", "");
     let reloaded = access.reload(&folder.settings).unwrap();
-    assert_eq!(reloaded, Reloaded { allowed: Some(2), denied: Some(0), passkeys: Some(1) });
+    assert_eq!(reloaded, Sizes { allowed: Some(2), denied: Some(0), passkeys: Some(1) });
     assert_eq!(access.sizes(), reloaded);
     assert_eq!(access.check_torrent(&B), Ok(()));
     assert_eq!(access.check_passkey(Some(b"one")), Err(Denied::WrongPasskey));
-    assert_eq!(access.reload(&AccessSettings::default()).unwrap(), Reloaded::default());
+    assert_eq!(access.reload(&AccessSettings::default()).unwrap(), Sizes::default());
     assert_eq!(access.check_passkey(None), Ok(()));
 }
 
@@ -194,6 +195,7 @@ fn a_database_is_changed_with_memory() {
     assert_eq!(owner.query_row(rows, [], |row| row.get::<_, String>(0)).unwrap(), "two");
     access.refresh().unwrap();
     assert_eq!(access.sizes().passkeys, Some(1));
+    assert!(access.sizes().to_string().ends_with("1 passkeys"));
     // Who cannot write does not pretend.
     owner.execute_batch("DROP TABLE passkeys").unwrap();
     assert!(access.add_passkey(b"three").is_err());

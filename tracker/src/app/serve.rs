@@ -104,7 +104,8 @@ impl Tracker {
 
     /// Takes over what can be changed while it serves.
     pub(super) fn reload(&self, config: &Config) -> Result<(), Failure> {
-        self.desk.access().reload(&config.access)?;
+        let sizes = self.desk.access().reload(&config.access)?;
+        tracing::info!("read again: {sizes}");
         self.desk.set_terms(config.terms.clone());
         self.http.set(config.http_settings.clone());
         Ok(())
