@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use protocol::announce::{Announce, Event, Family, ScrapeEntry};
 use protocol::id::InfoHash;
 use rand::rngs::SmallRng;
@@ -52,7 +53,7 @@ pub struct Told<'a> {
     /// When to announce again.
     pub interval: Duration,
     /// What else answers go by.
-    pub terms: Arc<Terms>,
+    pub terms: Guard<Arc<Terms>>,
     /// Some of the peers.
     pub chosen: &'a Chosen,
 }
@@ -83,7 +84,8 @@ impl Clerk {
         announce: &Announce,
         form: Form,
     ) -> Result<Told<'_>, Refusal> {
-        let terms = self.desk.terms.load_full();
+        // Not an `Arc` of our own, whose count all threads would write to.
+        let terms = self.desk.terms.load();
         let result = self.try_announce(visitor, announce, form, &terms);
         match result {
             Ok(numbers) => {

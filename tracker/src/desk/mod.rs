@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::access::Access;
-use crate::figures::{Counters, Door, Figures, Snapshot};
+use crate::figures::{Counters, Door, Figures, Reading};
 use crate::limits::{Rate, RateTable};
 use crate::swarms::{Capacity, Rules, Swarms};
 
@@ -125,8 +125,8 @@ impl Desk {
     }
 
     /// All figures of this moment.
-    pub fn figures(&self) -> Snapshot {
-        Snapshot {
+    pub fn figures(&self) -> Reading {
+        Reading {
             totals: self.swarms.totals(),
             evicted: self.swarms.evicted(),
             sums: self.figures.sums(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use protocol::announce::Family;
 
 pub use histogram::Histogram;
-pub use prometheus::{Snapshot, text};
+pub use prometheus::{Reading, text};
 pub use report::Report;
 
 /// How a request came in.

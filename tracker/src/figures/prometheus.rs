@@ -17,7 +17,7 @@ type OfDoor = fn(&DoorSums) -> u64;
 
 /// All figures of a moment.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct Reading {
     /// Torrents and peers.
     pub totals: Totals,
     /// Torrents that were pushed out.
@@ -32,11 +32,11 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// None that a string has.
-pub fn text(snapshot: Snapshot) -> Result<String, fmt::Error> {
-    openmetrics::text(PROGRAM, snapshot)
+pub fn text(reading: Reading) -> Result<String, fmt::Error> {
+    openmetrics::text(PROGRAM, reading)
 }
 
-impl Snapshot {
+impl Reading {
     fn write_swarms(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let totals = self.totals;
         gauge(to, "uptime_seconds", "How long the tracker has been up", self.uptime.as_secs())?;
@@ -101,7 +101,7 @@ impl Snapshot {
     }
 }
 
-impl Collector for Snapshot {
+impl Collector for Reading {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
         self.write_swarms(&mut to)?;
         self.write_requests(&mut to)?;
@@ -122,7 +122,7 @@ mod tests {
         figures.counters(Door::Http).announced(protocol::announce::Family::V6, 7);
         let totals = Totals { torrents: 3, peers_v4: 4, peers_v6: 5, seeds: 6, bytes: 7 };
         let uptime = Duration::from_secs(8);
-        let text = text(Snapshot { totals, evicted: 9, sums: figures.sums(), uptime }).unwrap();
+        let text = text(Reading { totals, evicted: 9, sums: figures.sums(), uptime }).unwrap();
         for line in [
             "bttracker_torrents 3",
             "bttracker_peers{family=\"ipv6\"} 5",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Door, DoorSums, Reason, Snapshot};
+use super::{Door, DoorSums, Reading, Reason};
 
 /// All figures, as `/stats` tells them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,21 +57,21 @@ pub struct DoorReport {
     pub latency_p999_us: u64,
 }
 
-impl From<&Snapshot> for Report {
-    fn from(snapshot: &Snapshot) -> Self {
-        let totals = snapshot.totals;
+impl From<&Reading> for Report {
+    fn from(reading: &Reading) -> Self {
+        let totals = reading.totals;
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            uptime_s: snapshot.uptime.as_secs(),
+            uptime_s: reading.uptime.as_secs(),
             torrents: totals.torrents,
             peers_ipv4: totals.peers_v4,
             peers_ipv6: totals.peers_v6,
             seeds: totals.seeds,
             leechers: (totals.peers_v4 + totals.peers_v6).saturating_sub(totals.seeds),
             bytes: totals.bytes,
-            evicted: snapshot.evicted,
-            http: snapshot.sums.of(Door::Http).into(),
-            udp: snapshot.sums.of(Door::Udp).into(),
+            evicted: reading.evicted,
+            http: reading.sums.of(Door::Http).into(),
+            udp: reading.sums.of(Door::Udp).into(),
         }
     }
 }
@@ -147,7 +147,7 @@ mod tests {
         counters.answered(Duration::from_micros(3), 1);
         let totals = Totals { torrents: 3, peers_v4: 4, peers_v6: 5, seeds: 6, bytes: 7 };
         let uptime = Duration::from_secs(61);
-        Report::from(&Snapshot { totals, evicted: 1, sums: figures.sums(), uptime })
+        Report::from(&Reading { totals, evicted: 1, sums: figures.sums(), uptime })
     }
 
     #[test]
