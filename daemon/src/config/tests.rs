@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use service::config::Taken;
+use service::config::testing::{keys_of, marked_restart, uncommented};
 use service::places::Places;
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::args::{Args, Command, RunArgs};
 
@@ -134,17 +135,8 @@ fn load(text: &str) -> Result<RunConfig, String> {
     Folder::with(text).load(&[])
 }
 
-/// All keys of a table, with dots.
-fn keys(table: &Table) -> BTreeSet<String> {
-    let inner = |(name, value): (&String, &Value)| match value.as_table() {
-        Some(table) => keys(table).into_iter().map(|key| format!("{name}.{key}")).collect(),
-        None => vec![name.clone()],
-    };
-    table.iter().flat_map(inner).collect()
-}
-
 fn all_keys() -> BTreeSet<String> {
-    keys(&Table::try_from(ConfigFile::default()).unwrap())
+    keys_of(&ConfigFile::default())
 }
 
 fn owned<'a>(keys: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
@@ -288,37 +280,18 @@ fn every_key_is_reloaded_or_named() {
     assert_eq!(reload.config, old);
 }
 
-/// The file that is installed, with its keys at work: explanations begin with a blank after the `#`.
-fn uncommented() -> String {
-    let lines = INSTALLED.lines().filter(|line| !line.starts_with("# ") && *line != "#");
-    lines.map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line))).collect()
-}
-
 #[test]
 fn the_installed_file_shows_every_key_with_its_default() {
     let default = load("").unwrap();
     assert_eq!(load(INSTALLED).unwrap().file, default.file, "it changes nothing");
-    let shown: Table = uncommented().parse().unwrap();
-    assert_eq!(keys(&shown), all_keys());
-    assert_eq!(load(&uncommented()).unwrap().file, default.file);
+    let shown: Table = uncommented(INSTALLED).parse().unwrap();
+    assert_eq!(keys_of(&shown), all_keys());
+    assert_eq!(load(&uncommented(INSTALLED)).unwrap().file, default.file);
     assert!(INSTALLED.contains("/etc/systemd/system/btd.service.d/payload.conf"));
 }
 
 #[test]
 fn the_installed_file_says_what_needs_a_restart() {
-    let (mut restart, mut table) = (BTreeSet::new(), String::new());
-    let mut explanation = String::new();
-    for line in INSTALLED.lines() {
-        if let Some(name) = line.strip_prefix("#[") {
-            table = format!("{}.", name.trim_end_matches(']'));
-        } else if line.is_empty() {
-            explanation.clear();
-        } else if line.starts_with("# ") || line == "#" {
-            explanation.push_str(line);
-        } else if explanation.contains("(restart)") {
-            restart.extend(line.split(['#', ' ']).nth(1).map(|key| format!("{table}{key}")));
-        }
-    }
     let at_start = KEYS.iter().filter(|(_, taken)| *taken == Taken::AtStart);
-    assert_eq!(restart, owned(at_start.map(|(key, _)| *key)));
+    assert_eq!(marked_restart(INSTALLED), owned(at_start.map(|(key, _)| *key)));
 }

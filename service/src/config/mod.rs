@@ -1,6 +1,8 @@
 //! Configuration files in TOML: how values are spelled, where a fault stands, what a new one changes. The keys, and
 //! what they mean, are each program's own.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod value;
 
 mod document;
