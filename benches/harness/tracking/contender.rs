@@ -138,15 +138,17 @@ pub(super) fn aquatic(places: &Places, program: &str) -> PathBuf {
     places.directory.join("aquatic/bin").join(program)
 }
 
-/// No limits, no least interval: whoever asks is answered in full, as by the others, which know neither.
+/// All limits of addresses count, so high that nobody meets one, and no least interval: whoever asks is answered in full,
+/// as by the others, which know neither.
 fn bttracker_config(server: SocketAddrV4, setting: &Setting) -> String {
     let state_dir = setting.state_dir.as_deref().unwrap_or(Path::new("")).display();
     let interval = setting.interval;
     format!(
         "http = [\"{server}\"]\nudp = [\"{server}\"]\nworkers = 1\nstate_dir = \"{state_dir}\"\n\
          [announce]\ninterval = \"{interval}\"\nmin_interval = \"0s\"\n\
-         [http_server]\nconnections_per_address = 0\n\
-         [limits]\nrate_per_address = 0\npeers_per_address_per_torrent = 0\ntorrents_per_address = 0\n\
+         [http_server]\nconnections_per_address = 8192\n\
+         [limits]\nrate_per_address = 1_000_000\nrate_burst = 1_000_000\n\
+         peers_per_address_per_torrent = 65_535\ntorrents_per_address = 1_000_000\n\
          [log]\nlevel = \"warn\"\n"
     )
 }
