@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -18,6 +19,8 @@ use crate::process::run_well;
 const IP_LIMIT: Duration = Duration::from_secs(20);
 /// Where `ip netns` keeps its namespaces.
 const NAMESPACES: &str = "/run/netns";
+/// Where `ip netns exec` finds files that stand in the place of those of `/etc`, in a folder for each namespace.
+const FILES: &str = "/etc/netns";
 
 /// A network of its own with loopback and one end of a cable.
 #[derive(Debug)]
@@ -37,10 +40,18 @@ impl Namespace {
         self.address.into()
     }
 
-    /// Its address of IPv6 on the cable, where it was given one.
+    /// Its address of IPv6 on the cable, where it was given one: a global one, since transmission uses no other.
     pub fn address6(&self) -> Ipv6Addr {
         let [.., network, number] = self.address.octets();
-        Ipv6Addr::new(0xfd00, 0x99, network.into(), 0, 0, 0, 0, number.into())
+        Ipv6Addr::new(0x2001, 0xdb8, 0x99, network.into(), 0, 0, 0, number.into())
+    }
+
+    /// Has those inside know `address` by `name`, and by nothing else what other names stand for.
+    pub fn learn(&self, name: &str, address: impl Into<IpAddr>) {
+        let folder = Path::new(FILES).join(&self.name);
+        let written = fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join("hosts"), format!("{} {name}\n", address.into())));
+        written.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     }
 
     /// A command that runs `program` inside.
@@ -76,9 +87,11 @@ impl Namespace {
         self.ip(&["link", "set", device, "up"]);
     }
 
-    /// Gives it its address of IPv6 at `device`, which nobody else may have: it serves at once.
+    /// Gives it its address of IPv6 at `device`, which nobody else may have: it serves at once. All other addresses seem
+    /// to be there, too, as on the internet: clients look for a way to one of them to find out which is their own.
     fn connect6(&self, device: &str) {
         self.ip(&["-6", "addr", "add", &format!("{}/64", self.address6()), "dev", device, "nodad"]);
+        self.ip(&["-6", "route", "add", "default", "dev", device]);
     }
 
     fn ip(&self, arguments: &[&str]) {
@@ -88,7 +101,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        Command::new("ip").args(["netns", "del", &self.name]).status().ok();
+        remove(&self.name);
     }
 }
 
@@ -167,12 +180,18 @@ fn names() -> impl Fn(String) -> String {
 
 /// Removes namespaces of test runs that were killed.
 pub fn sweep() {
-    let Ok(entries) = fs::read_dir(NAMESPACES) else { return };
-    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+    let names = [NAMESPACES, FILES].into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
         if is_orphan(&name) {
-            Command::new("ip").args(["netns", "del", &name]).status().ok();
+            remove(&name);
         }
     }
+}
+
+/// Removes a namespace and its files, as far as they are there.
+fn remove(name: &str) {
+    Command::new("ip").args(["netns", "del", name]).status().ok();
+    fs::remove_dir_all(Path::new(FILES).join(name)).ok();
 }
 
 fn ip(arguments: &[&str]) {
