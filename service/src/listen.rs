@@ -10,13 +10,22 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 /// Connections that the kernel holds for us while we are busy accepting others.
 const BACKLOG: i32 = 4_096;
 
+/// Which of those it is that share an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nobody else may have the address, not even who would share it. From then on others of ours may.
+    First,
+    /// It shares the address with the first.
+    Next,
+}
+
 /// A socket that is listened on: a [`TcpListener`], or a [`UdpSocket`]. It blocks.
 pub trait Listening: fmt::Debug + Sized {
-    /// Binds `address`, together with others that share it if `is_shared`. One of IPv6 is for IPv6 alone.
+    /// Binds `address`: one of IPv6 for IPv6 alone.
     ///
     /// # Errors
     /// As the kernel says.
-    fn open(address: SocketAddr, is_shared: bool) -> io::Result<Self>;
+    fn open(address: SocketAddr, turn: Turn) -> io::Result<Self>;
 
     /// The address as bound.
     ///
@@ -26,12 +35,12 @@ pub trait Listening: fmt::Debug + Sized {
 }
 
 impl Listening for TcpListener {
-    fn open(address: SocketAddr, is_shared: bool) -> io::Result<Self> {
-        let socket = unbound(address, Type::STREAM, Protocol::TCP, is_shared)?;
+    fn open(address: SocketAddr, turn: Turn) -> io::Result<Self> {
+        let socket = unbound(address, Type::STREAM, Protocol::TCP)?;
         socket.set_reuse_address(true)?;
         // Inherited by the connections: a batch is handed over whole, and its tail must not wait for an ACK.
         socket.set_tcp_nodelay(true)?;
-        socket.bind(&address.into())?;
+        take(&socket, address, turn)?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     }
@@ -42,10 +51,10 @@ impl Listening for TcpListener {
 }
 
 impl Listening for UdpSocket {
-    fn open(address: SocketAddr, is_shared: bool) -> io::Result<Self> {
+    fn open(address: SocketAddr, turn: Turn) -> io::Result<Self> {
         // Without SO_REUSEADDR, which would share the port with any program that has it too.
-        let socket = unbound(address, Type::DGRAM, Protocol::UDP, is_shared)?;
-        socket.bind(&address.into())?;
+        let socket = unbound(address, Type::DGRAM, Protocol::UDP)?;
+        take(&socket, address, turn)?;
         Ok(socket.into())
     }
 
@@ -146,7 +155,7 @@ pub fn usable<S: Listening>(
     let mut usable = Vec::new();
     let mut missing = Vec::new();
     for address in addresses {
-        match probe::<S>(*address, option) {
+        match S::open(*address, Turn::First).map_err(|source| explain(*address, option, source)) {
             Ok(_) => usable.push(*address),
             Err(error) if may_skip_missing && error.is_of_missing_address() => missing.push(error),
             Err(error) => return Err(error),
@@ -173,12 +182,15 @@ pub fn bind<S: Listening>(
     let mut listeners =
         Listeners { by_worker: (0..workers).map(|_| Vec::new()).collect(), addresses: Vec::new() };
     for address in addresses {
-        let address = probe::<S>(*address, option)?;
-        for sockets in &mut listeners.by_worker {
-            let socket = S::open(address, true).map_err(|source| explain(address, option, source))?;
-            sockets.push(socket);
+        let explain = |source| explain(*address, option, source);
+        // Kept for the first worker: a port that is let go of may be somebody else's a moment later.
+        let first = S::open(*address, Turn::First).map_err(explain)?;
+        let bound = first.address().map_err(explain)?;
+        let next = std::iter::repeat_with(|| S::open(bound, Turn::Next).map_err(explain));
+        for (sockets, socket) in listeners.by_worker.iter_mut().zip(std::iter::once(Ok(first)).chain(next)) {
+            sockets.push(socket?);
         }
-        listeners.addresses.push(address);
+        listeners.addresses.push(bound);
     }
     Ok(listeners)
 }
@@ -195,12 +207,6 @@ pub fn grow_receive_buffer(socket: &UdpSocket, bytes: usize) -> io::Result<usize
     socket.recv_buffer_size().map(|doubled| doubled / 2)
 }
 
-/// Binds once without SO_REUSEPORT, which fails where another program holds the port. Tells the real port.
-fn probe<S: Listening>(address: SocketAddr, option: &'static str) -> Result<SocketAddr, ListenError> {
-    let bound = S::open(address, false).and_then(|socket| socket.address());
-    bound.map_err(|source| explain(address, option, source))
-}
-
 fn explain(address: SocketAddr, option: &'static str, source: io::Error) -> ListenError {
     match source.kind() {
         ErrorKind::AddrInUse => ListenError::InUse { address, option },
@@ -208,20 +214,30 @@ fn explain(address: SocketAddr, option: &'static str, source: io::Error) -> List
     }
 }
 
-fn unbound(address: SocketAddr, kind: Type, protocol: Protocol, is_shared: bool) -> io::Result<Socket> {
+fn unbound(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_reuse_port(is_shared)?;
     Ok(socket)
+}
+
+/// Binds a socket. The first must not be shared when the kernel looks whether somebody else has the port.
+fn take(socket: &Socket, address: SocketAddr, turn: Turn) -> io::Result<()> {
+    socket.set_reuse_port(turn == Turn::Next)?;
+    socket.bind(&address.into())?;
+    socket.set_reuse_port(true)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, TcpStream};
+    use std::time::{Duration, Instant};
 
     use super::*;
+
+    /// How long an address may stay in use that was let go of.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
@@ -247,8 +263,40 @@ mod tests {
         all_workers_share_one_port::<UdpSocket>();
     }
 
+    #[test]
+    fn datagrams_are_spread_over_all_workers() {
+        let listeners = bind::<UdpSocket>(&[LOOPBACK], 2).unwrap();
+        let clients: Vec<_> = (0..64).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        for client in &clients {
+            client.send_to(b"x", listeners.addresses[0]).unwrap();
+        }
+        let counts = listeners.by_worker.iter().map(|sockets| {
+            sockets[0].set_nonblocking(true).unwrap();
+            std::iter::from_fn(|| sockets[0].recv(&mut [0]).ok()).count()
+        });
+        let counts: Vec<_> = counts.collect();
+        assert!(counts.iter().sum::<usize>() == 64 && !counts.contains(&0), "{counts:?}");
+    }
+
+    #[test]
+    fn connections_are_spread_over_all_workers() {
+        let listeners = bind::<TcpListener>(&[LOOPBACK], 2).unwrap();
+        let address = listeners.addresses[0];
+        let clients: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let sockets: Vec<_> = listeners.by_worker.iter().flatten().collect();
+        sockets.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
+        let mut counts = [0; 2];
+        while counts.iter().sum::<usize>() < clients.len() {
+            for (count, socket) in counts.iter_mut().zip(&sockets) {
+                *count += usize::from(socket.accept().is_ok());
+            }
+            std::thread::yield_now();
+        }
+        assert!(!counts.contains(&0), "{counts:?}");
+    }
+
     fn a_port_of_another_program_is_an_error<S: Listening>() {
-        let other = S::open(LOOPBACK, true).unwrap();
+        let other = S::open(LOOPBACK, Turn::First).unwrap();
         let taken = other.address().unwrap();
         let error = bind::<S>(&[taken], 1).unwrap_err();
         assert!(matches!(error, ListenError::InUse { address, .. } if address == taken), "{error}");
@@ -263,7 +311,7 @@ mod tests {
 
     #[test]
     fn all_addresses_of_one_family_leave_the_other_alone() {
-        let v4 = UdpSocket::open(LOOPBACK, false).unwrap();
+        let v4 = UdpSocket::open(LOOPBACK, Turn::First).unwrap();
         let port = v4.local_addr().unwrap().port();
         let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
         match bind::<UdpSocket>(&[v6], 1) {
@@ -274,7 +322,7 @@ mod tests {
 
     #[test]
     fn datagrams_are_held_in_as_much_memory_as_is_allowed() {
-        let socket = UdpSocket::open(LOOPBACK, false).unwrap();
+        let socket = UdpSocket::open(LOOPBACK, Turn::First).unwrap();
         assert_eq!(grow_receive_buffer(&socket, 32 * 1_024).unwrap(), 32 * 1_024);
         let most = grow_receive_buffer(&socket, 1 << 30).unwrap();
         assert!((32 * 1_024..=1 << 30).contains(&most), "{most}");
@@ -282,12 +330,26 @@ mod tests {
 
     #[test]
     fn what_is_tried_is_let_go_of_and_what_is_taken_is_told() {
-        let other = TcpListener::open(LOOPBACK, true).unwrap();
+        // An address at which no other test takes a port.
+        let own = "127.77.0.1:0".parse().unwrap();
+        let other = TcpListener::open(own, Turn::First).unwrap();
         let address = other.local_addr().unwrap();
         assert!(matches!(usable(&[LOOPBACK, address], true), Err(ListenError::InUse { .. })));
         drop(other);
-        assert_eq!(usable(&[address, LOOPBACK], false).unwrap(), [address, LOOPBACK]);
-        bind::<TcpListener>(&[address], 1).unwrap();
+        assert_eq!(when_free(|| usable(&[address, LOOPBACK], false)), [address, LOOPBACK]);
+        assert_eq!(when_free(|| bind::<TcpListener>(&[address], 1)).addresses, [address]);
+    }
+
+    /// Tries again while the address is in use: what we have let go of, a child of another test holds until it executes its
+    /// program.
+    fn when_free<T>(attempt: impl Fn() -> Result<T, ListenError>) -> T {
+        let begin = Instant::now();
+        loop {
+            match attempt() {
+                Err(ListenError::InUse { .. }) if begin.elapsed() < PATIENCE => std::thread::yield_now(),
+                result => return result.unwrap(),
+            }
+        }
     }
 
     #[test]
