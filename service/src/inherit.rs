@@ -148,6 +148,3 @@ fn index_of_control(names: &[String], unit: &str) -> Result<usize, InheritError>
 fn does_listen(socket: &impl AsFd) -> bool {
     getsockopt(socket, sockopt::AcceptConn).unwrap_or(false)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,16 +1,18 @@
 //! Each test starts this very program again, as the service manager would: with sockets from descriptor 3 on. There it
 //! takes them over and says what it got.
+//!
+//! They are apart from the unit tests: for a moment a child has whatever is open here, also what others let go of.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use std::env;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Output};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-
-use super::*;
+use service::inherit::{Inherited, control_listener, sockets};
 
 /// Set for a process that is to inherit.
 const HEIR: &str = "SERVICE_TEST_HEIR";
@@ -25,7 +27,7 @@ fn child(test: &str, sockets: [OwnedFd; 2], environment: &str) -> Output {
     Command::new("sh")
         .args(["-c", &script])
         .arg(env::current_exe().unwrap())
-        .arg(format!("inherit::tests::{test}"))
+        .arg(test)
         .env_clear()
         .stdin(third)
         .stdout(fourth)
