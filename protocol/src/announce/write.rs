@@ -92,10 +92,10 @@ pub fn write_refusal(out: &mut Vec<u8>, refusal: &Refusal) {
     out.push(b'e');
 }
 
-/// Whole minutes, and at least one: none would be "at once".
+/// Whole minutes, those begun among them.
 fn minutes(time: Duration) -> u64 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    seconds.div_ceil(60).max(1)
+    seconds.div_ceil(60)
 }
 
 /// Appends the answer to a scrape. The caller has `files` in the order of their hashes, each once.
@@ -242,6 +242,8 @@ mod tests {
         };
         let expected = "d14:failure reason2:no8:intervali60e12:min intervali30e8:retry ini2ee";
         assert_eq!(written(|out| write_refusal(out, &refusal)), expected);
+        let at_once = Refusal { retry_in: Some(RetryIn::After(Duration::ZERO)), ..Refusal::default() };
+        assert_eq!(written(|out| write_refusal(out, &at_once)), "d14:failure reason0:8:retry ini0ee");
         let never = Refusal { reason: String::new(), retry_in: Some(RetryIn::Never), ..Refusal::default() };
         assert_eq!(written(|out| write_refusal(out, &never)), "d14:failure reason0:8:retry in5:nevere");
     }
