@@ -40,6 +40,14 @@ fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Fails unless a child says `text` under each of `environments`.
+fn assert_said(test: &str, environments: &[&str], text: &str) {
+    for environment in environments {
+        let said = complaint(&child(test, [other(), other()], environment));
+        assert!(said.contains(text), "{environment}: {said}");
+    }
+}
+
 fn is_heir() -> bool {
     env::var_os(HEIR).is_some()
 }
@@ -150,15 +158,13 @@ fn sockets_of_another_process_are_left_alone() {
         return inherit();
     }
     let test = "sockets_of_another_process_are_left_alone";
-    for environment in [
+    let environments = [
         "LISTEN_PID=1 LISTEN_FDS=1 LISTEN_FDNAMES=control",
         "LISTEN_FDS=1",
         "LISTEN_PID=$PID",
         "LISTEN_PID=$PID LISTEN_FDS=0",
-    ] {
-        let said = complaint(&child(test, [other(), other()], environment));
-        assert!(said.contains("inherited: nothing"), "{environment}: {said}");
-    }
+    ];
+    assert_said(test, &environments, "inherited: nothing");
 }
 
 #[test]
@@ -167,16 +173,14 @@ fn an_environment_that_makes_no_sense_is_refused() {
         return inherit();
     }
     let test = "an_environment_that_makes_no_sense_is_refused";
-    for environment in [
+    let environments = [
         "LISTEN_PID=me LISTEN_FDS=1",
         "LISTEN_PID=$PID LISTEN_FDS=-1",
         "LISTEN_PID=$PID LISTEN_FDS=4294967295",
         "LISTEN_PID=$PID LISTEN_FDS=100000",
         "LISTEN_PID=$PID LISTEN_FDS=2 LISTEN_FDNAMES=control",
-    ] {
-        let said = complaint(&child(test, [other(), other()], environment));
-        assert!(said.contains("LISTEN_FDNAMES is wrong"), "{environment}: {said}");
-    }
+    ];
+    assert_said(test, &environments, "LISTEN_FDNAMES is wrong");
 }
 
 /// What a child says that inherits `sockets` and takes them all.

@@ -46,7 +46,7 @@ impl Namespace {
         Ipv6Addr::new(0x2001, 0xdb8, 0x99, network.into(), 0, 0, 0, number.into())
     }
 
-    /// Has those inside know `address` by `name`, and by nothing else what other names stand for.
+    /// Puts `name` for `address` into the file of hosts that programs inside read; no other name is in it.
     pub fn learn(&self, name: &str, address: impl Into<IpAddr>) {
         let folder = Path::new(FILES).join(&self.name);
         let written = fs::create_dir_all(&folder)
