@@ -16,5 +16,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if let Some(path) = &options.json {
         serde_json::to_writer_pretty(File::create(path)?, &outcome)?;
     }
+    if let Some(path) = &options.plot {
+        upload::draw(&outcome, path)?;
+    }
     Ok(if outcome.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

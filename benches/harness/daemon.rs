@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::cores::{Cores, spawn_on};
 use crate::server::last_words;
 
 /// How long a daemon may take to be ready, or to end.
@@ -26,37 +27,37 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command` on `core`, and waits until it is ready; returns how long that took. What it says on stderr goes
+    /// Starts `command` on `cores`, and waits until it is ready; returns how long that took. What it says on stderr goes
     /// to `log`, and the notify socket lies beside it.
     ///
     /// # Errors
     /// When it cannot be started, ends, or takes too long.
-    pub(crate) fn start(mut command: Command, core: usize, log: &Path) -> io::Result<(Self, Duration)> {
+    pub(crate) fn start(mut command: Command, cores: Cores, log: &Path) -> io::Result<(Self, Duration)> {
         let path = log.with_extension("notify");
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
         command.env("NOTIFY_SOCKET", &path);
         let begin = Instant::now();
-        let mut daemon = Self::spawn(command, core)?;
+        let mut daemon = Self::spawn(command, cores)?;
         await_ready(&socket, &mut daemon.child, begin).map_err(|error| quote(&error, log))?;
         Ok((daemon, begin.elapsed()))
     }
 
-    /// Starts `command` on `core`, and waits until `answers` is true, for one that tells no service manager. What it says
+    /// Starts `command` on `cores`, and waits until `answers` is true, for one that tells no service manager. What it says
     /// goes to `log`.
     ///
     /// # Errors
     /// When it cannot be started, ends, or takes too long.
     pub(crate) fn start_until(
         mut command: Command,
-        core: usize,
+        cores: Cores,
         log: &Path,
         answers: impl Fn() -> bool,
     ) -> io::Result<Self> {
         let output = File::create(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let mut daemon = Self::spawn(command, core)?;
+        let mut daemon = Self::spawn(command, cores)?;
         let begin = Instant::now();
         while !answers() {
             daemon.check().map_err(|error| quote(&error, log))?;
@@ -68,8 +69,8 @@ impl Daemon {
         Ok(daemon)
     }
 
-    fn spawn(mut command: Command, core: usize) -> io::Result<Self> {
-        let child = crate::cores::spawn_on(core, &mut command).map_err(|error| {
+    fn spawn(mut command: Command, cores: Cores) -> io::Result<Self> {
+        let child = spawn_on(cores, &mut command).map_err(|error| {
             io::Error::other(format!("cannot start {}: {error}", command.get_program().display()))
         })?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
@@ -148,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Daemon::start(command, 0, &folder.path().join("log"))
+        Daemon::start(command, Cores::All, &folder.path().join("log"))
     }
 
     #[test]
@@ -161,7 +162,7 @@ mod tests {
     fn one_that_ends_before_it_answers_is_quoted_and_one_that_is_missing_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let start = |command: Command| {
-            Daemon::start_until(command, 0, &folder.path().join("log"), || false).unwrap_err()
+            Daemon::start_until(command, Cores::All, &folder.path().join("log"), || false).unwrap_err()
         };
         let mut command = Command::new("sh");
         command.args(["-c", "echo no luck; exit 3"]);

@@ -46,6 +46,24 @@ pub fn rss_bytes(pid: i32) -> io::Result<u64> {
     status_bytes(pid, "VmRSS")
 }
 
+/// What is mapped of files and resident.
+///
+/// # Errors
+/// As those of [`rss_anon_bytes`].
+pub fn rss_file_bytes(pid: i32) -> io::Result<u64> {
+    status_bytes(pid, "RssFile")
+}
+
+/// Bytes that the process has had read from disk so far, read-ahead included (`read_bytes` of `/proc/PID/io`).
+///
+/// # Errors
+/// When there is no such process, or it is another user's.
+pub fn disk_bytes(pid: i32) -> io::Result<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let bytes = io.lines().find_map(|line| line.strip_prefix("read_bytes: ")?.parse().ok());
+    bytes.ok_or_else(|| io::Error::other(format!("no read_bytes in /proc/{pid}/io")))
+}
+
 fn status_bytes(pid: i32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value =
@@ -65,5 +83,7 @@ mod tests {
         while cpu_time(pid).unwrap() == before {}
         assert!(rss_anon_bytes(pid).unwrap() > 0);
         assert!(rss_bytes(pid).unwrap() > rss_anon_bytes(pid).unwrap());
+        assert!(rss_file_bytes(pid).unwrap() > 0);
+        disk_bytes(pid).unwrap();
     }
 }

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use crate::cores;
+use crate::cores::{Cores, spawn_on};
 
 /// How long a server may take until peers can connect: it may hash the payload first.
 const READY_WAIT: Duration = Duration::from_secs(60);
@@ -23,14 +23,11 @@ const POLL_PERIOD: Duration = Duration::from_millis(10);
 /// So much of what a failed server said on stderr is shown.
 const LAST_WORDS_LENGTH: usize = 500;
 
-/// What a server says when peers can connect.
+/// What a server says when peers can connect, or what is known of one that says nothing.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Ready {
     /// Where.
     pub listen: Vec<SocketAddr>,
-    /// What it serves; the reference serves anything.
-    #[serde(default)]
-    pub info_hash: Option<String>,
     /// Its version, if it says.
     #[serde(default)]
     pub version: Option<String>,
@@ -48,30 +45,49 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command` on `core` and waits until it is ready; what it says on stderr goes to `log`.
+    /// Starts `command` on `cores` and waits until it says that it is ready; what it says on stderr goes to `log`.
     ///
     /// # Errors
     /// When it cannot be started, ends, says something else, or takes too long.
-    pub fn start(mut command: Command, core: usize, log: &Path) -> io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
-        let program = command.get_program().to_owned();
-        let explain = |error| io::Error::other(format!("cannot start {}: {error}", program.display()));
-        let mut child = cores::spawn_on(core, &mut command).map_err(explain)?;
-        match wait_ready(child.stdout.take()) {
-            Ok(ready) => {
-                let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-                Ok(Self { child, pid, ready })
+    pub fn start(mut command: Command, cores: Cores, log: &Path) -> io::Result<Self> {
+        command.stdout(Stdio::piped());
+        let mut starting = Self::spawn(command, cores, log)?;
+        let ready = wait_ready(starting.child.stdout.take());
+        starting.expect(ready, log)
+    }
+
+    /// As [`Server::start`], of one that says nothing and is `ready` when `is_ready`.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends, or takes too long.
+    pub fn start_until(
+        mut command: Command,
+        cores: Cores,
+        log: &Path,
+        ready: Ready,
+        is_ready: impl Fn() -> bool,
+    ) -> io::Result<Self> {
+        command.stdout(Stdio::null());
+        let mut starting = Self::spawn(command, cores, log)?;
+        let end = Instant::now() + READY_WAIT;
+        let outcome = loop {
+            if is_ready() {
+                break Ok(ready);
             }
-            Err(error) => {
-                child.kill()?;
-                let status = child.wait()?;
-                Err(io::Error::other(format!(
-                    "{} ({status}): {error}; {}",
-                    program.display(),
-                    last_words(log)
-                )))
+            if starting.child.try_wait()?.is_some() || Instant::now() > end {
+                break Err(io::Error::other("it does not seed"));
             }
-        }
+            thread::sleep(POLL_PERIOD);
+        };
+        starting.expect(outcome, log)
+    }
+
+    fn spawn(mut command: Command, cores: Cores, log: &Path) -> io::Result<Starting> {
+        command.stdin(Stdio::null()).stderr(File::create(log)?);
+        let program = command.get_program().display().to_string();
+        let explain = |error| io::Error::other(format!("cannot start {program}: {error}"));
+        let child = spawn_on(cores, &mut command).map_err(explain)?;
+        Ok(Starting { child, program })
     }
 
     /// Its process.
@@ -79,9 +95,38 @@ impl Server {
         self.pid
     }
 
+    /// Where it listens: the first of its addresses.
+    pub fn address(&self) -> SocketAddr {
+        self.ready.listen[0]
+    }
+
     /// What it said.
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+}
+
+/// A server that is not known to be ready.
+struct Starting {
+    child: Child,
+    program: String,
+}
+
+impl Starting {
+    /// The server, if it is ready; otherwise it is ended, and quoted.
+    fn expect(mut self, ready: io::Result<Ready>, log: &Path) -> io::Result<Server> {
+        match ready {
+            Ok(ready) => {
+                let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
+                Ok(Server { child: self.child, pid, ready })
+            }
+            Err(error) => {
+                self.child.kill()?;
+                let status = self.child.wait()?;
+                let words = last_words(log);
+                Err(io::Error::other(format!("{} ({status}): {error}; {words}", self.program)))
+            }
+        }
     }
 }
 
@@ -138,14 +183,14 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Server::start(command, 0, log.path())
+        Server::start(command, Cores::All, log.path())
     }
 
     #[test]
     fn a_server_is_ready_with_its_line_and_ended_by_drop() {
         let server = start(r#"echo '{"listen":["127.0.0.1:1"],"piece_count":3}'; exec sleep 100"#).unwrap();
         let pid = Pid::from_raw(server.pid());
-        assert_eq!(server.ready().listen[0].port(), 1);
+        assert_eq!(server.address().port(), 1);
         drop(server);
         assert!(kill(pid, None).is_err());
     }

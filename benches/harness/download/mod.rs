@@ -18,10 +18,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::contender::Contender;
+use crate::cores::{self, Cores};
 use crate::places::Places;
 use crate::server::Server;
 use crate::torrent::{self, Torrent};
-use crate::{cores, payload, process, size, tracker};
+use crate::{payload, process, size, tracker};
 use leecher::Job;
 pub use leecher::Leecher;
 pub use options::{Options, Settings};
@@ -74,11 +75,9 @@ impl<'a> Bench<'a> {
     fn prepare(settings: &Settings, places: &'a Places) -> io::Result<Self> {
         let path = payload::prepare(&places.directory, settings.size)?;
         let torrent = torrent::create(&path, torrent::PIECE_LENGTH)?;
-        let seed = Contender::Reference.command(places, &torrent);
-        let seed = Server::start(seed, SEED_CORE, &places.log("seed"))?;
-        let address = match seed.ready().listen.first() {
-            Some(SocketAddr::V4(address)) => *address,
-            _ => return Err(io::Error::other("the seed has no IPv4 address")),
+        let seed = Contender::Reference.start(places, &torrent, Cores::One(SEED_CORE))?;
+        let SocketAddr::V4(address) = seed.address() else {
+            return Err(io::Error::other("the seed has no IPv4 address"));
         };
         let tracker = tracker::start(address)?;
         Ok(Self { places, torrent, seed, address, tracker, folder: places.directory.join("download") })
@@ -108,7 +107,7 @@ impl<'a> Bench<'a> {
         let command = row.contender.command(self.places, &job);
         let log = self.places.log(&format!("{}-get", row.contender));
         let seed_cpu_before = process::cpu_time(self.seed.pid())?;
-        let transfer = transfer::run(command, LEECHER_CORE, &log, ROUND_LIMIT)?;
+        let transfer = transfer::run(command, Cores::One(LEECHER_CORE), &log, ROUND_LIMIT)?;
         let seed_cpu = process::cpu_time(self.seed.pid())? - seed_cpu_before;
         compare::files(&torrent.payload, &folder.join(torrent.payload.file_name().unwrap_or_default()))?;
         let (mut wall_s, mut cpu_s) = (transfer.wall_s, transfer.cpu_s);

@@ -12,8 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Deserialize;
 
+use crate::cores::{Cores, spawn_on};
+use crate::process;
 use crate::server::last_words;
-use crate::{cores, process};
 
 /// How often its memory is looked at.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(20);
@@ -41,17 +42,17 @@ pub(super) struct Said {
     pub(super) settings: serde_json::Value,
 }
 
-/// Runs `command` on `core` to its end; what it says on stderr goes to `log`.
+/// Runs `command` on `cores` to its end; what it says on stderr goes to `log`.
 ///
 /// # Errors
 /// When it cannot be started, fails, or takes longer than `limit`.
-pub(super) fn run(mut command: Command, core: usize, log: &Path, limit: Duration) -> io::Result<Transfer> {
+pub(super) fn run(mut command: Command, cores: Cores, log: &Path, limit: Duration) -> io::Result<Transfer> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
     let program = command.get_program().to_owned();
     let explain = |error: io::Error| io::Error::other(format!("{}: {error}", program.display()));
     let cpu_before = process::children_cpu_time()?;
     let begin = Instant::now();
-    let child = cores::spawn_on(core, &mut command).map_err(explain)?;
+    let child = spawn_on(cores, &mut command).map_err(explain)?;
     let (end, output, rss_anon_bytes) = watch(child, begin, limit).map_err(explain)?;
     if !output.status.success() {
         return Err(explain(io::Error::other(format!("{}; {}", output.status, last_words(log)))));
@@ -98,7 +99,7 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        run(command, 0, log.path(), limit)
+        run(command, Cores::All, log.path(), limit)
     }
 
     #[test]

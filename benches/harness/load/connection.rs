@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{MsgFlags, recv};
-use protocol::geometry::{BLOCK_LENGTH, Block};
+use protocol::geometry::Block;
 
 use super::cursor::Cursor;
 use super::judge::Judge;
+use crate::latencies::Latencies;
 use crate::wire;
 
 /// Steps of the state machine in one turn, two for a block: then the others have theirs.
@@ -40,13 +42,15 @@ impl From<io::Error> for Fault {
 enum Part {
     Handshake,
     Header,
-    /// Payload to drop.
+    /// Payload to drop, of a block that was asked for then.
     Payload {
         left: usize,
+        asked_at: Instant,
     },
     /// Payload of a block that is to be compared.
     Exhibit {
         block: Block,
+        asked_at: Instant,
     },
     /// The body of a message that says nothing to us.
     Other {
@@ -63,12 +67,15 @@ pub(super) struct Connection {
     /// Bytes of `head`, or of `body` while it takes an exhibit.
     filled: usize,
     cursor: Cursor,
-    open: VecDeque<Block>,
+    open: VecDeque<(Block, Instant)>,
     unsent: Vec<u8>,
     blocks: u64,
     pub(super) bytes: u64,
     pub(super) is_unchoked: bool,
     pub(super) chokes: u64,
+    first_asked_at: Option<Instant>,
+    /// From the first request to the first byte of payload.
+    pub(super) first_byte: Option<Duration>,
 }
 
 impl Connection {
@@ -88,16 +95,29 @@ impl Connection {
             bytes: 0,
             is_unchoked: false,
             chokes: 0,
+            first_asked_at: None,
+            first_byte: None,
         }
     }
 
-    /// Requests blocks until `outstanding` are open.
+    /// Requests blocks until `outstanding` are open, if we may.
     pub(super) fn ask(&mut self, outstanding: usize) {
-        while self.is_unchoked && self.open.len() < outstanding {
+        let missing = outstanding.saturating_sub(self.open.len());
+        if missing == 0 || !self.is_unchoked {
+            return;
+        }
+        let now = Instant::now();
+        self.first_asked_at.get_or_insert(now);
+        for _ in 0..missing {
             let block = self.cursor.next();
             self.unsent.extend(wire::request(block));
-            self.open.push_back(block);
+            self.open.push_back((block, now));
         }
+    }
+
+    /// Requests one more block, if we may.
+    pub(super) fn ask_one(&mut self) {
+        self.ask(self.open.len() + 1);
     }
 
     /// Sends what there is; whether something is left.
@@ -112,14 +132,19 @@ impl Connection {
         Ok(false)
     }
 
-    /// Takes what has come, but no more than a turn's worth.
-    pub(super) fn receive(&mut self, judge: &mut Judge, scratch: &mut [u8]) -> Result<(), Fault> {
+    /// Takes what has come, but no more than a turn's worth, and notes how long blocks took.
+    pub(super) fn receive(
+        &mut self,
+        judge: &mut Judge,
+        scratch: &mut [u8],
+        latencies: &mut Latencies,
+    ) -> Result<(), Fault> {
         for _ in 0..STEPS_PER_TURN {
             let is_complete = match self.part {
                 Part::Handshake => self.take_handshake()?,
                 Part::Header => self.take_header(judge)?,
-                Part::Payload { left } => self.drop_payload(left, scratch)?,
-                Part::Exhibit { block } => self.take_exhibit(block, judge)?,
+                Part::Payload { left, asked_at } => self.drop_payload(left, asked_at, scratch, latencies)?,
+                Part::Exhibit { block, asked_at } => self.take_exhibit(block, asked_at, judge, latencies)?,
                 Part::Other { left } => self.skip(left, scratch)?,
             };
             if !is_complete {
@@ -188,40 +213,62 @@ impl Connection {
 
     fn begin_piece(&mut self, length: u32, judge: &Judge) -> Result<(), Fault> {
         let (piece, begin) = (wire::number(&self.head, 5), wire::number(&self.head, 9));
-        let is_answer =
-            |block: &Block| block.piece == piece && block.begin == begin && block.length + 9 == length;
+        let is_answer = |(block, _): &(Block, Instant)| {
+            block.piece == piece && block.begin == begin && block.length + 9 == length
+        };
         let place = self.open.iter().position(is_answer);
-        let Some(block) = place.and_then(|place| self.open.remove(place)) else {
+        let Some((block, asked_at)) = place.and_then(|place| self.open.remove(place)) else {
             return Err(Fault::Wrong(format!(
                 "piece {piece}, begin {begin}, message length {length}: not asked for"
             )));
         };
+        if self.first_byte.is_none() {
+            self.first_byte = self.first_asked_at.map(|asked_at| asked_at.elapsed());
+        }
         self.filled = 0;
         let length = block.length as usize;
         if judge.wants(self.blocks) {
             self.body.resize(length, 0);
-            self.part = Part::Exhibit { block };
+            self.part = Part::Exhibit { block, asked_at };
         } else {
-            self.part = Part::Payload { left: length };
+            self.part = Part::Payload { left: length, asked_at };
         }
         self.blocks += 1;
         Ok(())
     }
 
-    fn drop_payload(&mut self, left: usize, scratch: &mut [u8]) -> Result<bool, Fault> {
+    fn drop_payload(
+        &mut self,
+        left: usize,
+        asked_at: Instant,
+        scratch: &mut [u8],
+        latencies: &mut Latencies,
+    ) -> Result<bool, Fault> {
         let count = self.discard(&mut scratch[..left])?;
         self.bytes += count as u64;
-        self.part = if count < left { Part::Payload { left: left - count } } else { Part::Header };
-        Ok(count == left)
+        if count < left {
+            self.part = Part::Payload { left: left - count, asked_at };
+            return Ok(false);
+        }
+        latencies.add(asked_at.elapsed());
+        self.part = Part::Header;
+        Ok(true)
     }
 
-    fn take_exhibit(&mut self, block: Block, judge: &mut Judge) -> Result<bool, Fault> {
+    fn take_exhibit(
+        &mut self,
+        block: Block,
+        asked_at: Instant,
+        judge: &mut Judge,
+        latencies: &mut Latencies,
+    ) -> Result<bool, Fault> {
         let count = taken(self.stream.read(&mut self.body[self.filled..]))?;
         self.bytes += count as u64;
         self.filled += count;
         if self.filled < self.body.len() {
             return Ok(false);
         }
+        latencies.add(asked_at.elapsed());
         if !judge.is_right(block, &self.body)? {
             return Err(Fault::Wrong(format!("{block:?} has other bytes than the payload")));
         }
@@ -262,9 +309,6 @@ impl Connection {
         taken(recv(self.stream.as_raw_fd(), room, MsgFlags::MSG_TRUNC).map_err(io::Error::from))
     }
 }
-
-/// Room for what is dropped in one call, the payload of a block or a part of another message.
-pub(super) const SCRATCH_LENGTH: usize = BLOCK_LENGTH as usize;
 
 /// The count of a read: zero when there is nothing yet.
 fn taken(result: io::Result<usize>) -> Result<usize, Fault> {

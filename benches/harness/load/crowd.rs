@@ -2,23 +2,29 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::geometry::Geometry;
 use socket2::{Domain, Socket, Type};
 
-use super::connection::{Connection, Fault, SCRATCH_LENGTH};
-use super::cursor::Cursor;
+use super::connection::{Connection, Fault};
+use super::cursor::{Course, Cursor};
 use super::judge::Judge;
-use super::{LoadError, Options};
+use super::pace::Pace;
+use super::{LoadError, Options, Span};
+use crate::latencies::Latencies;
 
 const EVENTS_PER_WAIT: usize = 256;
 /// How long one connection may take to be made: a full backlog answers after a second's retransmission.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// Longest sleep, so that the deadline is looked at when nothing comes.
 const TICK_MS: u16 = 100;
+/// Longest sleep of a load that asks at a pace of its own.
+const PACED_TICK_MS: u16 = 1;
 /// Prefix of our peer ids, which no seeder knows.
 const PEER_ID_PREFIX: &[u8; 8] = b"-LO0000-";
 /// Last bytes of a source address run from 1 to this.
@@ -27,11 +33,16 @@ const HOSTS_PER_NET: usize = 250;
 #[derive(Debug)]
 pub(super) struct Crowd {
     epoll: Epoll,
+    /// Those that ask, then the idle ones.
     members: Vec<Member>,
-    judge: Judge,
+    asking: usize,
+    /// One for each torrent.
+    judges: Vec<Judge>,
     scratch: Vec<u8>,
     outstanding: usize,
-    wanted: u64,
+    pace: Option<Pace>,
+    /// How long blocks took.
+    pub(super) latencies: Latencies,
     deadline: Instant,
     is_started: bool,
 }
@@ -39,6 +50,8 @@ pub(super) struct Crowd {
 #[derive(Debug)]
 struct Member {
     connection: Connection,
+    /// Which torrent it asks for.
+    torrent: usize,
     waits_for_room: bool,
     is_closed: bool,
 }
@@ -46,28 +59,51 @@ struct Member {
 impl Crowd {
     /// Makes all connections and introduces them.
     pub(super) fn connect(options: &Options) -> Result<Self, LoadError> {
-        let payload_length = std::fs::metadata(&options.payload)?.len();
-        let geometry = Geometry::new(payload_length, options.piece_length)?;
+        allow_many_files()?;
         let mut crowd = Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(io::Error::from)?,
-            members: Vec::with_capacity(options.connections),
-            judge: Judge::new(&options.payload, geometry, options.verify)?,
-            scratch: vec![0; SCRATCH_LENGTH],
+            members: Vec::with_capacity(options.connections + options.idle),
+            asking: options.connections,
+            judges: Vec::with_capacity(options.torrents.len()),
+            scratch: vec![0; options.block_length as usize],
             outstanding: options.outstanding as usize,
-            wanted: 0,
+            pace: options.rate.map(Pace::new),
+            latencies: Latencies::default(),
             deadline: Instant::now() + Duration::from_secs(options.deadline_s),
             is_started: false,
         };
-        for index in 0..options.connections {
-            let stream = connect(options.peer, index)?;
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
-            crowd.epoll.add(&stream, event).map_err(io::Error::from)?;
-            let cursor = Cursor::new(geometry, index, options.connections);
-            let connection = Connection::new(stream, cursor, options.info_hash.as_bytes(), &peer_id(index));
-            crowd.members.push(Member { connection, waits_for_room: false, is_closed: false });
-            crowd.attend(index, false)?;
+        let mut courses = Vec::with_capacity(options.torrents.len());
+        for torrent in &options.torrents {
+            let length = std::fs::metadata(&torrent.payload)?.len();
+            let geometry = Geometry::new(length, options.piece_length)?;
+            crowd.judges.push(Judge::new(&torrent.payload, geometry, options.verify)?);
+            courses.push(Rc::new(Course::new(geometry, options.block_length, options.order)));
+        }
+        for index in 0..options.connections + options.idle {
+            let torrent = index % courses.len();
+            let place = index / courses.len();
+            let of_torrent = options.connections.div_ceil(courses.len());
+            let cursor = Cursor::new(Rc::clone(&courses[torrent]), place % of_torrent, of_torrent);
+            crowd.add(options, index, torrent, cursor)?;
         }
         Ok(crowd)
+    }
+
+    fn add(
+        &mut self,
+        options: &Options,
+        index: usize,
+        torrent: usize,
+        cursor: Cursor,
+    ) -> Result<(), LoadError> {
+        let stream = connect(options.peer, index)?;
+        self.epoll
+            .add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))
+            .map_err(io::Error::from)?;
+        let info_hash = options.torrents[torrent].info_hash;
+        let connection = Connection::new(stream, cursor, info_hash.as_bytes(), &peer_id(index));
+        self.members.push(Member { connection, torrent, waits_for_room: false, is_closed: false });
+        self.attend(index, false)
     }
 
     /// Lets the seeder unchoke: until all are, or until `wait` has passed and some are.
@@ -82,6 +118,9 @@ impl Crowd {
     /// From here on, who is unchoked asks for blocks.
     pub(super) fn start(&mut self) -> Result<(), LoadError> {
         self.is_started = true;
+        if let Some(pace) = &mut self.pace {
+            pace.start(Instant::now());
+        }
         for index in 0..self.members.len() {
             if !self.members[index].is_closed {
                 self.attend(index, false)?;
@@ -90,21 +129,31 @@ impl Crowd {
         Ok(())
     }
 
-    /// Goes on until `wanted` bytes of payload have come since the start.
-    pub(super) fn receive_until(&mut self, wanted: u64) -> Result<(), LoadError> {
-        self.wanted = wanted;
-        while self.received() < wanted {
+    /// Goes on for so long.
+    pub(super) fn go_on(&mut self, span: Span) -> Result<(), LoadError> {
+        let (before, start) = (self.received(), Instant::now());
+        let is_over = |crowd: &Self| match span {
+            Span::Bytes(bytes) => crowd.received() - before >= bytes,
+            Span::Time(time) => start.elapsed() >= time,
+        };
+        while !is_over(self) {
             self.turn()?;
         }
         Ok(())
     }
 
+    /// What those who ask have received, each.
     pub(super) fn connection_bytes(&self) -> impl Iterator<Item = u64> + '_ {
-        self.members.iter().map(|member| member.connection.bytes)
+        self.members[..self.asking].iter().map(|member| member.connection.bytes)
     }
 
     pub(super) fn received(&self) -> u64 {
         self.connection_bytes().sum()
+    }
+
+    /// How long those who ask waited for their first byte of payload.
+    pub(super) fn first_bytes(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.members.iter().filter_map(|member| member.connection.first_byte)
     }
 
     pub(super) fn unchoked(&self) -> usize {
@@ -116,22 +165,35 @@ impl Crowd {
     }
 
     pub(super) fn compared_blocks(&self) -> u64 {
-        self.judge.compared()
+        self.judges.iter().map(Judge::compared).sum()
     }
 
     fn turn(&mut self) -> Result<(), LoadError> {
         if Instant::now() >= self.deadline {
-            let (received, unchoked) = (self.received(), self.unchoked());
-            return Err(LoadError::Deadline { received, wanted: self.wanted, unchoked });
+            return Err(LoadError::Deadline { received: self.received(), unchoked: self.unchoked() });
         }
         let mut events = [EpollEvent::empty(); EVENTS_PER_WAIT];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::from(TICK_MS)) {
+        let tick_ms = if self.pace.is_some() && self.is_started { PACED_TICK_MS } else { TICK_MS };
+        let count = match self.epoll.wait(&mut events, EpollTimeout::from(tick_ms)) {
             Err(Errno::EINTR) => 0,
             other => other.map_err(io::Error::from)?,
         };
         for event in &events[..count] {
             let Ok(index) = usize::try_from(event.data()) else { continue };
             self.attend(index, event.events() != EpollFlags::EPOLLOUT)?;
+        }
+        self.ask_at_a_pace()
+    }
+
+    /// Asks for what is due by now, over one connection after the other.
+    fn ask_at_a_pace(&mut self) -> Result<(), LoadError> {
+        let now = Instant::now();
+        while self.is_started
+            && let Some(number) = self.pace.as_mut().and_then(|pace| pace.next(now))
+        {
+            let index = number % self.asking;
+            self.members[index].connection.ask_one();
+            self.attend(index, false)?;
         }
         Ok(())
     }
@@ -140,9 +202,14 @@ impl Crowd {
     fn attend(&mut self, index: usize, is_readable: bool) -> Result<(), LoadError> {
         let member = &mut self.members[index];
         let connection = &mut member.connection;
-        let read = if is_readable { connection.receive(&mut self.judge, &mut self.scratch) } else { Ok(()) };
+        let judge = &mut self.judges[member.torrent];
+        let read = if is_readable {
+            connection.receive(judge, &mut self.scratch, &mut self.latencies)
+        } else {
+            Ok(())
+        };
         let outcome = read.and_then(|()| {
-            if self.is_started {
+            if self.is_started && index < self.asking && self.pace.is_none() {
                 connection.ask(self.outstanding);
             }
             connection.send()
@@ -173,6 +240,12 @@ impl Crowd {
         self.epoll.delete(&self.members[index].connection.stream).map_err(io::Error::from)?;
         Ok(())
     }
+}
+
+/// Lets this process have as many files open as it may.
+fn allow_many_files() -> io::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
 }
 
 /// A connection to `peer` from a loopback address of its own: seeders may allow but one for each address.

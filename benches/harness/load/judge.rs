@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use protocol::geometry::{Block, Geometry};
 
 /// So many blocks are compared at the start of each connection.
@@ -23,7 +24,10 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(payload: &Path, geometry: Geometry, all: bool) -> io::Result<Self> {
-        Ok(Self { payload: File::open(payload)?, geometry, all, expected: Vec::new(), compared: 0 })
+        let payload = File::open(payload)?;
+        // What is compared is not to be read ahead: a seeder that is to find its payload cold must not find it warm.
+        posix_fadvise(&payload, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM)?;
+        Ok(Self { payload, geometry, all, expected: Vec::new(), compared: 0 })
     }
 
     /// Whether a connection's answer number `index` is one to compare.

@@ -9,15 +9,17 @@ mod crowd;
 mod cursor;
 mod judge;
 mod options;
+mod pace;
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::latencies::{Latencies, Quantiles};
 use crate::process;
 use crowd::Crowd;
-pub use options::Options;
+pub use options::{Asked, Options, Order, Span};
 
 /// Why a run has no result.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +45,10 @@ pub enum LoadError {
     #[error("no connection of {0} was unchoked")]
     Choked(usize),
     /// The deadline has passed.
-    #[error(
-        "the deadline passed with {received} of {wanted} bytes received and {unchoked} connections unchoked"
-    )]
+    #[error("the deadline passed with {received} bytes received and {unchoked} connections unchoked")]
     Deadline {
         /// Bytes until then.
         received: u64,
-        /// Bytes of warm-up and window.
-        wanted: u64,
         /// Connections that may ask.
         unchoked: usize,
     },
@@ -59,9 +57,11 @@ pub enum LoadError {
 /// What was measured in the window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    /// Connections that were made.
+    /// Connections that asked.
     pub connections: usize,
-    /// Connections that were unchoked at the end.
+    /// Connections that did not.
+    pub idle: usize,
+    /// Connections of both kinds that were unchoked at the end.
     pub unchoked: usize,
     /// How often a connection was choked again.
     pub chokes: u64,
@@ -73,6 +73,12 @@ pub struct Report {
     pub connection_bytes_min: u64,
     /// Payload of a connection on the average.
     pub connection_bytes_mean: u64,
+    /// Payload of the connection that got most.
+    pub connection_bytes_max: u64,
+    /// From a request to the last byte of its block.
+    pub latency: Quantiles,
+    /// From the first request of a connection to its first byte of payload; before the window.
+    pub first_byte: Quantiles,
     /// Blocks of the whole run that were compared with the payload; of all others the header was checked.
     pub compared_blocks: u64,
     /// CPU time of the load itself.
@@ -88,6 +94,10 @@ pub struct ServerReport {
     pub cpu_s: f64,
     /// Anonymous memory at the end of the window, all connections open.
     pub rss_anon_bytes: u64,
+    /// What it has mapped of files and is in memory, then.
+    pub rss_file_bytes: u64,
+    /// What it had read from disk.
+    pub disk_bytes: u64,
 }
 
 /// Clocks at one end of the window.
@@ -96,9 +106,10 @@ struct Sample {
     received: u64,
     load_cpu: Duration,
     server_cpu: Duration,
+    disk_bytes: u64,
 }
 
-/// Asks for `options.warm_volume`, then measures `options.volume`.
+/// Asks for as much as `options.warm` says, then measures `options.window`.
 ///
 /// # Errors
 /// When the seeder answers wrongly, closes a connection in use, unchokes nobody, or does not do it in time.
@@ -106,29 +117,34 @@ pub fn run(options: &Options) -> Result<Report, LoadError> {
     let mut crowd = Crowd::connect(options)?;
     crowd.wait_unchoked(Duration::from_secs(options.unchoke_wait_s))?;
     crowd.start()?;
-    crowd.receive_until(options.warm_volume)?;
+    crowd.go_on(options.warm)?;
+    crowd.latencies.clear();
     let before = Sample::take(options, crowd.received())?;
     let bytes_before: Vec<u64> = crowd.connection_bytes().collect();
-    crowd.receive_until(before.received + options.volume)?;
+    crowd.go_on(options.window)?;
     let after = Sample::take(options, crowd.received())?;
-    let rss_anon_bytes = options.server_pid.map(process::rss_anon_bytes).transpose()?;
+    let server = options.server_pid.map(|pid| ServerReport::new(pid, &before, &after)).transpose()?;
 
     let bytes = after.received - before.received;
-    let each = crowd.connection_bytes().zip(bytes_before).map(|(after, before)| after - before);
+    let each: Vec<u64> =
+        crowd.connection_bytes().zip(bytes_before).map(|(after, before)| after - before).collect();
+    let mut first_bytes = Latencies::default();
+    crowd.first_bytes().for_each(|time| first_bytes.add(time));
     Ok(Report {
         connections: options.connections,
+        idle: options.idle,
         unchoked: crowd.unchoked(),
         chokes: crowd.chokes(),
         bytes,
         wall_s: (after.at - before.at).as_secs_f64(),
-        connection_bytes_min: each.min().unwrap_or(0),
+        connection_bytes_min: each.iter().min().copied().unwrap_or(0),
         connection_bytes_mean: bytes / options.connections as u64,
+        connection_bytes_max: each.iter().max().copied().unwrap_or(0),
+        latency: crowd.latencies.quantiles(),
+        first_byte: first_bytes.quantiles(),
         compared_blocks: crowd.compared_blocks(),
         load_cpu_s: (after.load_cpu - before.load_cpu).as_secs_f64(),
-        server: rss_anon_bytes.map(|rss_anon_bytes| ServerReport {
-            cpu_s: (after.server_cpu - before.server_cpu).as_secs_f64(),
-            rss_anon_bytes,
-        }),
+        server,
     })
 }
 
@@ -136,7 +152,19 @@ impl Sample {
     fn take(options: &Options, received: u64) -> io::Result<Self> {
         let load_cpu = process::cpu_time(0)?;
         let server_cpu = options.server_pid.map(process::cpu_time).transpose()?.unwrap_or_default();
-        Ok(Self { at: Instant::now(), received, load_cpu, server_cpu })
+        let disk_bytes = options.server_pid.map(process::disk_bytes).transpose()?.unwrap_or_default();
+        Ok(Self { at: Instant::now(), received, load_cpu, server_cpu, disk_bytes })
+    }
+}
+
+impl ServerReport {
+    fn new(pid: i32, before: &Sample, after: &Sample) -> io::Result<Self> {
+        Ok(Self {
+            cpu_s: (after.server_cpu - before.server_cpu).as_secs_f64(),
+            rss_anon_bytes: process::rss_anon_bytes(pid)?,
+            rss_file_bytes: process::rss_file_bytes(pid)?,
+            disk_bytes: after.disk_bytes - before.disk_bytes,
+        })
     }
 }
 
@@ -170,7 +198,8 @@ mod tests {
         // It serves until the tests end.
         thread::spawn(move || reference::serve(&listener, &served, &geometry));
         let (payload, hash) = (payload.to_str().unwrap(), "5ba93c9db0cff93f52b521d7420e43f6eda2784f");
-        let args = ["load", &peer, "--info-hash", hash, "--payload", payload, "--piece-length", "256KiB"];
+        let torrent = format!("{hash}={payload}");
+        let args = ["load", &peer, "--torrent", &torrent, "--piece-length", "256KiB"];
         run(&Args::parse_from([&args, more].concat()).options)
     }
 
@@ -178,7 +207,7 @@ mod tests {
     fn a_load_gets_the_payload_from_the_reference() {
         let directory = tempfile::tempdir().unwrap();
         let payload = payload::prepare(directory.path(), SIZE).unwrap();
-        let options = ["--connections", "5", "--volume", "40MiB", "--warm-volume", "1MiB", "--verify"];
+        let options = ["--connections", "5", "--window", "40MiB", "--warm", "1MiB", "--verify"];
         let report = load(&payload, &payload, &options).unwrap();
         assert!(report.bytes >= 40 << 20 && report.connection_bytes_min > 0, "{report:?}");
         assert!(report.compared_blocks >= report.bytes / (16 << 10), "{report:?}");

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::http::Http;
 use super::torrents::Kind;
 use super::trackers::Trackers;
 use super::{Contender, DAEMON_CORE};
 use crate::daemon::Daemon;
+use crate::http::Http;
 use crate::places::Places;
 use crate::process;
 

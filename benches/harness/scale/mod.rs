@@ -4,7 +4,6 @@
 //! its trackers have heard of all. The contender has one core, this process and the clients have the other.
 
 mod btd;
-mod http;
 mod options;
 mod result;
 mod table;
@@ -18,13 +17,14 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cores::{self, Cores};
 use crate::places::Places;
-use crate::{cores, process};
+use crate::process;
 pub use options::{Keeper, Options, Settings};
 pub use result::{Outcome, Report, Row};
 pub use table::render;
 
-const DAEMON_CORE: usize = 0;
+const DAEMON_CORE: Cores = Cores::One(0);
 const CLIENT_CORE: usize = 1;
 /// They take a moment each.
 const DELTAS_PER_ROUND: u32 = 10;

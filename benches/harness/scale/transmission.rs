@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::http::Http;
 use super::torrents::Kind;
 use super::{Contender, DAEMON_CORE};
 use crate::daemon::Daemon;
+use crate::http::Http;
 use crate::places::Places;
 
 /// What `transmission-remote --list` asks for.

@@ -13,7 +13,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent};
 
 use super::http_answer::HttpAnswer;
 use super::http_connection::{Connection, Progress};
-use super::latencies::Latencies;
+use crate::latencies::Latencies;
 
 /// A run in which nothing is answered for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);

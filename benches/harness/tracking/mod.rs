@@ -10,7 +10,6 @@ mod http;
 mod http_answer;
 mod http_connection;
 mod http_load;
-mod latencies;
 mod memory;
 mod meter;
 mod options;
@@ -38,7 +37,7 @@ use std::time::Duration;
 
 use protocol::announce::{Answer, PeerForm, Reply};
 
-use crate::cores;
+use crate::cores::{self, Cores};
 use crate::places::Places;
 pub use contender::Contender;
 use contender::{Running, Setting};
@@ -47,7 +46,7 @@ use population::Population;
 pub use result::{Outcome, Row};
 pub use table::render;
 
-const SERVER_CORE: usize = 0;
+const SERVER_CORE: Cores = Cores::One(0);
 const LOAD_CORE: usize = 1;
 
 /// A run: what is to be done, and where.

@@ -5,8 +5,8 @@ use std::io;
 
 use serde::Serialize;
 
-use super::latencies::Latencies;
 use super::{Contender, Part, Settings};
+use crate::latencies::Latencies;
 use crate::spread::Spread;
 
 /// All figures of a run.

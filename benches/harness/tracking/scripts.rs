@@ -6,10 +6,10 @@ use std::time::Duration;
 use protocol::announce::Event;
 
 use super::checks::{self, Rule};
-use super::latencies::Latencies;
 use super::population::Population;
 use super::result::quantiles;
 use super::udp_load::{LOST_AFTER, Op, Pace, Run, Said, Script, Udp};
+use crate::latencies::Latencies;
 
 /// Open questions of those that are to be over soon: what fits into a server's socket with the buffer that Linux gives.
 const WINDOW: usize = 96;

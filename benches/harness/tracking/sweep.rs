@@ -9,12 +9,12 @@ use protocol::announce::Event;
 
 use super::checks::Rule;
 use super::contender::Setting;
-use super::latencies::Latencies;
 use super::population::Population;
 use super::result::quantiles;
 use super::scripts::{self, Paced, check, paced_figures};
 use super::udp_load::{LOST_AFTER, Op, Pace, Said, Script, Udp};
 use super::{Bench, Contender, Part, Row};
+use crate::latencies::Latencies;
 
 const CASE: &str = "half of the peers pruned";
 /// Peers are pruned after two of these and a margin, and looked for four times in each.

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use protocol::announce::{Event, Family, UdpRequest, UdpResponse};
 
-use super::latencies::Latencies;
 use super::population::{Population, source_address};
 use super::scrape::{self, Counts};
 use super::udp_ids::Ids;
 use super::udp_slots::{Slot, Slots};
 use super::udp_socket::Door;
+use crate::latencies::Latencies;
 
 /// Peers asked for.
 const NUM_WANT: u32 = 50;

@@ -1,134 +1,99 @@
-//! The upload benchmark: payload bytes for each second of CPU time, over the number of connections.
+//! The upload benchmark: what a seeder makes of a core.
 //!
-//! For each number of connections all contenders are started afresh on one core, and measured in turn, round by
-//! round, so that what disturbs the machine disturbs all of them. The first round is not counted.
+//! Its parts have a file each. All start seeders on one core, and a load in a process of its own on another; what the
+//! kernel charged to the seeder is the result.
 
+mod btd;
+mod cold;
+mod connections;
+mod contest;
+mod goals;
+mod many;
 mod options;
+mod plan;
+mod plot;
 mod result;
+mod stall;
 mod table;
+mod verify;
 
 use std::io;
-use std::process::Command;
-use std::time::Duration;
 
-use protocol::id::InfoHash;
-
-use crate::contender::Contender;
-use crate::load::Report;
+use crate::cores::Cores;
+use crate::load::Order;
+use crate::payload;
 use crate::places::Places;
-use crate::server::Server;
 use crate::torrent::{self, Torrent};
-use crate::{payload, size};
-pub use options::{Options, Settings};
-pub use result::{Cell, Outcome, Row};
+pub use options::{Options, Part, Settings};
+use plan::Plan;
+pub use plot::draw;
+pub use result::{Outcome, Program, Round, Row};
 pub use table::render;
 
-const SERVER_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
+const SERVER_CORE: Cores = Cores::One(0);
+const LOAD_CORE: Option<usize> = Some(1);
 /// Volume of a round, in payloads: long enough that a timer tick does not show.
 const VOLUME_PER_SIZE: u64 = 2;
 /// Share of the volume that passes before the window opens.
 const WARM_SHARE: u64 = 4;
-/// Longest a round may take.
-const ROUND_LIMIT: Duration = Duration::from_secs(120);
 
+/// What all parts have in common.
 struct Bench<'a> {
     settings: &'a Settings,
     places: &'a Places,
+    /// One torrent, hot.
     torrent: Torrent,
 }
 
 /// Runs the benchmark with the programs and files of `places`.
 ///
 /// # Errors
-/// When the payload cannot be made; a contender that fails is a result.
+/// When a payload cannot be made; a contender that fails is a result.
 pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
     let path = payload::prepare(&places.directory, settings.size)?;
     let torrent = torrent::create(&path, torrent::PIECE_LENGTH)?;
     let bench = Bench { settings, places, torrent };
     let mut outcome = Outcome::new(settings);
-    for &connections in &settings.connections {
-        bench.measure_column(connections, &mut outcome);
+    for part in &settings.parts {
+        match part {
+            Part::Connections => bench.measure_connections(&mut outcome),
+            Part::Crowd => bench.measure_crowd(&mut outcome)?,
+            Part::Idle => bench.measure_idle(&mut outcome),
+            Part::Workers => bench.measure_workers(&mut outcome),
+            Part::Cold => bench.measure_cold(&mut outcome)?,
+            Part::Stall => bench.measure_stall(&mut outcome)?,
+            Part::Verify => bench.measure_verify(&mut outcome)?,
+        }
     }
+    outcome.goals = goals::of(&outcome);
     Ok(outcome)
 }
 
 impl Bench<'_> {
-    fn measure_column(&self, connections: usize, outcome: &mut Outcome) {
-        let mut servers: Vec<(Contender, io::Result<Server>)> =
-            self.settings.contenders.iter().map(|&contender| (contender, self.start(contender))).collect();
-        for (contender, server) in &servers {
-            if let Ok(server) = server {
-                outcome.row(*contender).describe(server.ready());
-            }
-        }
-        for round in 0..=self.settings.rounds {
-            for (contender, server) in &mut servers {
-                let report = match server {
-                    Ok(running) => self.measure(running, connections),
-                    Err(_) => continue,
-                };
-                match report {
-                    Ok(report) => {
-                        progress(*contender, connections, round, &report);
-                        if round > 0 {
-                            outcome.row(*contender).cell(connections).reports.push(report);
-                        }
-                    }
-                    Err(error) => *server = Err(error),
-                }
-            }
-        }
-        for (contender, server) in servers {
-            if let Err(error) = server {
-                eprintln!("{contender} at {connections} connections failed: {error}");
-                outcome.row(contender).cell(connections).failure = Some(error.to_string());
-            }
-        }
-    }
-
-    fn start(&self, contender: Contender) -> io::Result<Server> {
-        let command = contender.command(self.places, &self.torrent);
-        Server::start(command, SERVER_CORE, &self.places.log(&contender.to_string()))
-    }
-
-    /// One round: a load in a process of its own, on the other core.
-    fn measure(&self, server: &Server, connections: usize) -> io::Result<Report> {
-        let ready = server.ready();
-        let address = ready.listen.first().ok_or_else(|| io::Error::other("it listens nowhere"))?;
-        let info_hash =
-            ready.info_hash.as_ref().map_or(Ok(self.torrent.info_hash), |hash| hash.parse::<InfoHash>());
+    /// So many connections that ask for `torrents` as fast as they are answered, for a volume that is a multiple of the
+    /// payload.
+    fn plan<'a>(&self, torrents: &'a [Torrent], connections: usize) -> Plan<'a> {
         let volume = self.settings.size * VOLUME_PER_SIZE;
-        let options = [
-            ("--info-hash", info_hash.map_err(io::Error::other)?.to_string()),
-            ("--piece-length", self.torrent.geometry.piece_length().to_string()),
-            ("--connections", connections.to_string()),
-            ("--outstanding", self.settings.outstanding.to_string()),
-            ("--volume", volume.to_string()),
-            ("--warm-volume", (volume / WARM_SHARE).to_string()),
-            ("--server-pid", server.pid().to_string()),
-            ("--core", LOAD_CORE.to_string()),
-            ("--deadline-s", ROUND_LIMIT.as_secs().to_string()),
-        ];
-        let mut load = Command::new(self.places.binaries.join("load"));
-        load.arg(address.to_string()).arg("--payload").arg(&self.torrent.payload);
-        load.args(options.iter().flat_map(|(name, value)| [*name, value.as_str()]));
-        let output = load.output()?;
-        if !output.status.success() {
-            return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        Plan {
+            torrents,
+            connections,
+            idle: 0,
+            outstanding: self.settings.outstanding,
+            order: Order::InOrder,
+            rate: None,
+            warm: (volume / WARM_SHARE).to_string(),
+            window: volume.to_string(),
+            core: LOAD_CORE,
         }
-        serde_json::from_slice(&output.stdout).map_err(io::Error::other)
     }
-}
 
-/// A line on stderr for each round, so that a run of minutes is seen to live.
-fn progress(contender: Contender, connections: usize, round: u32, report: &Report) {
-    let cpu_s = report.server.as_ref().map_or(0.0, |server| server.cpu_s);
-    let (wall_s, load_cpu_s) = (report.wall_s, report.load_cpu_s);
-    eprintln!(
-        "{contender:10} {connections:5} connections, round {round}: {} in {wall_s:.2} s, server {cpu_s:.2} s of CPU \
-         time, load {load_cpu_s:.2} s, {} unchoked",
-        size::show(report.bytes),
-        report.unchoked,
-    );
+    /// As [`Bench::plan`], for a window that goes by time: beside something else that goes on.
+    fn timed_plan<'a>(&self, torrents: &'a [Torrent], connections: usize) -> Plan<'a> {
+        let window_s = self.settings.window_s;
+        Plan {
+            warm: format!("{}s", window_s / 4.0),
+            window: format!("{window_s}s"),
+            ..self.plan(torrents, connections)
+        }
+    }
 }

@@ -1,110 +1,154 @@
 //! What the upload benchmark found.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Settings;
+use super::{Part, Settings};
 use crate::contender::Contender;
+use crate::goal::Goal;
 use crate::load::Report;
 use crate::server::Ready;
 use crate::spread::Spread;
 
 const BYTES_PER_GB: f64 = 1e9;
+const BYTES_PER_KIB: f64 = 1024.0;
 
 /// All figures of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// What was asked for.
     pub settings: Settings,
-    /// One row for each contender.
+    /// Who took part, as far as they say.
+    pub programs: BTreeMap<String, Program>,
+    /// What each did, in the order in which it was measured.
     pub rows: Vec<Row>,
+    /// What is wanted of btd, as far as it was measured.
+    pub goals: Vec<Goal>,
 }
 
-/// What one contender did.
-#[derive(Debug, Clone, Serialize)]
-pub struct Row {
-    /// Who.
-    pub contender: Contender,
+/// A contender.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Program {
     /// Which version, if it said.
     pub version: Option<String>,
     /// How it was set, if it said.
     pub settings: Option<Value>,
-    /// One cell for each number of connections.
-    pub cells: Vec<Cell>,
 }
 
-/// What one contender did at one number of connections.
+/// What one contender did at one task.
 #[derive(Debug, Clone, Serialize)]
-pub struct Cell {
-    /// How many.
-    pub connections: usize,
+pub struct Row {
+    /// The part that the task belongs to.
+    pub part: Part,
+    /// The task.
+    pub case: String,
+    /// Who.
+    pub contender: Contender,
     /// Why there is no result.
     pub failure: Option<String>,
     /// The measured rounds.
-    pub reports: Vec<Report>,
+    pub rounds: Vec<Round>,
+}
+
+/// Something that is read off a round.
+pub(super) type Figure = fn(&Round) -> Option<f64>;
+
+/// What was measured in a round.
+#[derive(Debug, Clone, Serialize)]
+pub struct Round {
+    /// What the load saw.
+    pub report: Report,
+    /// What else was measured, by name.
+    pub figures: BTreeMap<&'static str, f64>,
+}
+
+impl From<Report> for Round {
+    fn from(report: Report) -> Self {
+        Self { report, figures: BTreeMap::new() }
+    }
 }
 
 impl Outcome {
     pub(super) fn new(settings: &Settings) -> Self {
-        let cell = |&connections: &usize| Cell { connections, failure: None, reports: Vec::new() };
-        let row = |&contender: &Contender| Row {
-            contender,
-            version: None,
-            settings: None,
-            cells: settings.connections.iter().map(cell).collect(),
-        };
-        Self { settings: settings.clone(), rows: settings.contenders.iter().map(row).collect() }
+        Self { settings: settings.clone(), programs: BTreeMap::new(), rows: Vec::new(), goals: Vec::new() }
     }
 
     /// Whether some contender has no result somewhere.
     pub fn has_failed(&self) -> bool {
-        self.rows.iter().flat_map(|row| &row.cells).any(|cell| cell.failure.is_some())
+        self.rows.iter().any(|row| row.failure.is_some())
     }
 
-    /// What `contender` did at so many connections.
-    pub(super) fn cell(&self, contender: Contender, connections: usize) -> Option<&Cell> {
-        let row = self.rows.iter().find(|row| row.contender == contender)?;
-        row.cells.iter().find(|cell| cell.connections == connections)
+    pub(super) fn describe(&mut self, contender: Contender, ready: &Ready) {
+        let program = Program { version: ready.version.clone(), settings: ready.settings.clone() };
+        self.programs.insert(contender.to_string(), program);
     }
 
-    /// The row of a contender that takes part.
-    pub(super) fn row(&mut self, contender: Contender) -> &mut Row {
-        let place = self.rows.iter().position(|row| row.contender == contender);
-        &mut self.rows[place.unwrap_or(0)]
+    /// What `contender` did at `case`.
+    pub(super) fn row(&self, part: Part, case: &str, contender: Contender) -> Option<&Row> {
+        self.rows.iter().find(|row| row.part == part && row.case == case && row.contender == contender)
+    }
+
+    /// The median of `figure` over the rounds of a row.
+    pub(super) fn median(&self, part: Part, case: &str, contender: Contender, figure: Figure) -> Option<f64> {
+        Some(self.row(part, case, contender)?.spread(figure)?.median)
     }
 }
 
 impl Row {
-    pub(super) fn describe(&mut self, ready: &Ready) {
-        self.version.clone_from(&ready.version);
-        self.settings.clone_from(&ready.settings);
+    pub(super) fn new(part: Part, case: impl Into<String>, contender: Contender) -> Self {
+        Self { part, case: case.into(), contender, failure: None, rounds: Vec::new() }
     }
 
-    /// The cell of a column that was asked for.
-    pub(super) fn cell(&mut self, connections: usize) -> &mut Cell {
-        let place = self.cells.iter().position(|cell| cell.connections == connections);
-        &mut self.cells[place.unwrap_or(0)]
+    /// The spread of `figure` over the rounds; `None` where the contender failed.
+    pub(super) fn spread(&self, figure: impl Fn(&Round) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.rounds.iter().filter(|_| self.failure.is_none()).filter_map(figure))
     }
 }
 
-impl Cell {
-    /// GB of payload for each CPU second of the server; `None` where it failed.
-    pub(super) fn gb_per_cpu_s(&self) -> Option<Spread> {
-        let measured = self.reports.iter().filter(|_| self.failure.is_none());
-        // Payloads are far below 2^53 bytes, where a float is exact.
-        #[expect(clippy::cast_precision_loss)]
-        let figures = measured
-            .filter_map(|report| Some(report.bytes as f64 / BYTES_PER_GB / report.server.as_ref()?.cpu_s));
-        Spread::of(figures)
+/// Payloads are far below 2^53 bytes, where a float is exact.
+#[expect(clippy::cast_precision_loss)]
+fn float(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+impl Round {
+    /// GB of payload for each CPU second of the server.
+    pub(super) fn gb_per_cpu_s(&self) -> Option<f64> {
+        Some(float(self.report.bytes) / BYTES_PER_GB / self.report.server.as_ref()?.cpu_s)
     }
 
-    /// Most anonymous memory that the server held with all connections open.
-    pub(super) fn rss_anon_bytes(&self) -> Option<u64> {
-        self.reports.iter().filter_map(|report| Some(report.server.as_ref()?.rss_anon_bytes)).max()
+    /// GB of payload a second.
+    pub(super) fn gb_per_s(&self) -> Option<f64> {
+        Some(float(self.report.bytes) / BYTES_PER_GB / self.report.wall_s)
     }
 
-    /// Fewest connections that were unchoked in a round.
-    pub(super) fn unchoked(&self) -> Option<usize> {
-        self.reports.iter().map(|report| report.unchoked).min()
+    /// What the connection that got least has of the mean.
+    pub(super) fn slowest_share(&self) -> Option<f64> {
+        let mean = float(self.report.connection_bytes_mean);
+        (mean > 0.0).then(|| float(self.report.connection_bytes_min) / mean)
+    }
+
+    /// From a request to the last byte of its block, 99 of 100, in milliseconds.
+    pub(super) fn p99_ms(&self) -> Option<f64> {
+        Some(self.report.latency.p99_us / 1e3)
+    }
+
+    /// Anonymous memory for each connection that is open.
+    pub(super) fn anon_kib_per_connection(&self) -> Option<f64> {
+        let connections = float((self.report.connections + self.report.idle) as u64);
+        Some(float(self.report.server.as_ref()?.rss_anon_bytes) / BYTES_PER_KIB / connections)
+    }
+
+    /// Bytes read from disk for each byte that was sent.
+    pub(super) fn disk_share(&self) -> Option<f64> {
+        let sent = float(self.report.bytes);
+        (sent > 0.0).then_some(float(self.report.server.as_ref()?.disk_bytes) / sent)
+    }
+
+    /// What was measured beside the load.
+    pub(super) fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
     }
 }

@@ -1,90 +1,130 @@
 //! The figures of an upload benchmark as people read them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::result::{Cell, Outcome, Row};
+use super::connections::case;
+use super::result::{Figure, Outcome, Round, Row};
+use super::{Part, stall, verify};
 use crate::contender::Contender;
-use crate::size;
+use crate::{goal, size};
 
-const NAME_WIDTH: usize = 18;
+const NAME_WIDTH: usize = 12;
+const CASE_WIDTH: usize = 34;
 const CELL_WIDTH: usize = 18;
 
-/// What is claimed: btd against whom, and how many times as much it serves at least.
-const CLAIMS: [(Contender, f64); 2] = [(Contender::Reference, 0.7), (Contender::Libtorrent, 1.5)];
+/// Columns of the parts that are a list: heading, figure.
+const COLUMNS: [(&str, Figure); 6] = [
+    ("GB per CPU s", Round::gb_per_cpu_s),
+    ("GB per s", Round::gb_per_s),
+    ("p99 ms", Round::p99_ms),
+    ("slowest / mean", Round::slowest_share),
+    ("KiB/connection", Round::anon_kib_per_connection),
+    ("disk / sent", Round::disk_share),
+];
+/// What else some parts measure.
+const EXTRA: [(&str, &str); 4] = [
+    ("control API, longest ms", stall::API[0]),
+    ("control API, p50 ms", stall::API[1]),
+    ("verified GB per s", verify::VERIFIED),
+    ("fewest connections of a worker", super::many::WORKER_SHARES[0]),
+];
 
-/// The table, the ratios that are claimed, memory, failures, settings.
+/// The tables, the goals, memory, failures, settings.
 pub fn render(outcome: &Outcome) -> String {
-    let mut text = head(outcome);
-    for row in &outcome.rows {
-        let _ = writeln!(text, "{}", line(&row.contender.to_string(), row.cells.iter().map(show_cell)));
-    }
-    for (other, least) in CLAIMS {
-        let ratios =
-            outcome.settings.connections.iter().map(|&column| show_ratio(outcome, other, column, least));
-        let _ = writeln!(text, "{}   claimed: {least}", line(&format!("btd / {other}"), ratios));
-    }
-    text.push_str(&notes(outcome));
-    text
-}
-
-fn head(outcome: &Outcome) -> String {
     let settings = &outcome.settings;
-    let columns = settings.connections.iter().map(ToString::to_string);
-    format!(
-        "upload: GB per CPU second of the server, median (min-max) of {} round(s)\n\
-         {} of payload in the page cache, {} requests of 16 KiB open on each connection\n\n{}\n",
+    let mut text = format!(
+        "upload: median (min-max) of {} round(s), {} of payload, {} requests of 16 KiB open on each connection\n\n",
         settings.rounds,
         size::show(settings.size),
         settings.outstanding,
-        line("connections", columns),
-    )
+    );
+    if settings.parts.contains(&Part::Connections) {
+        text.push_str(&matrix(outcome));
+    }
+    for part in settings.parts.iter().filter(|part| **part != Part::Connections) {
+        text.push_str(&list(outcome, *part));
+    }
+    let _ = write!(text, "{}\n{}", goal::render(&outcome.goals), notes(outcome));
+    text
 }
 
-fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
-    cells.fold(format!("{name:NAME_WIDTH$}"), |line, cell| format!("{line}{cell:>CELL_WIDTH$}"))
+fn matrix(outcome: &Outcome) -> String {
+    let settings = &outcome.settings;
+    let columns = settings.connections.iter().map(ToString::to_string);
+    let mut text = format!("GB per CPU s{}\n", cells(columns));
+    for &contender in &settings.contenders {
+        let row = settings.connections.iter().map(|connections| {
+            let row = outcome.row(Part::Connections, &case(*connections), contender);
+            show(row, Round::gb_per_cpu_s)
+        });
+        let _ = writeln!(text, "{contender:NAME_WIDTH$}{}", cells(row));
+    }
+    text.push('\n');
+    text
 }
 
-fn show_cell(cell: &Cell) -> String {
-    cell.gb_per_cpu_s().map_or_else(|| "FAILED".to_owned(), |spread| spread.to_string())
+fn list(outcome: &Outcome, part: Part) -> String {
+    let headings = COLUMNS.iter().map(|(heading, _)| (*heading).to_owned());
+    let head = format!("{part}:");
+    let mut text = format!("{head:width$}{}\n", cells(headings), width = NAME_WIDTH + CASE_WIDTH);
+    for row in outcome.rows.iter().filter(|row| row.part == part) {
+        let figures = COLUMNS.iter().map(|(_, figure)| show(Some(row), figure));
+        let _ = writeln!(text, "{:NAME_WIDTH$}{:CASE_WIDTH$}{}", row.contender, row.case, cells(figures));
+        for (name, key) in EXTRA {
+            if let Some(spread) = row.spread(|round| round.figure(key)) {
+                let _ = writeln!(text, "{:NAME_WIDTH$}  {name}: {spread}", "");
+            }
+        }
+    }
+    text.push('\n');
+    text
 }
 
-fn show_ratio(outcome: &Outcome, other: Contender, connections: usize, least: f64) -> String {
-    let median = |contender| Some(outcome.cell(contender, connections)?.gb_per_cpu_s()?.median);
-    let (Some(ours), Some(theirs)) = (median(Contender::Btd), median(other)) else { return "-".to_owned() };
-    let ratio = ours / theirs;
-    format!("{ratio:.2}{}", if ratio < least { " MISSED" } else { "" })
+fn cells(cells: impl Iterator<Item = String>) -> String {
+    cells.fold(String::new(), |line, cell| format!("{line}{cell:>CELL_WIDTH$}"))
+}
+
+fn show(row: Option<&Row>, figure: impl Fn(&Round) -> Option<f64>) -> String {
+    row.and_then(|row| row.spread(figure)).map_or_else(|| "FAILED".to_owned(), |spread| spread.to_string())
 }
 
 fn notes(outcome: &Outcome) -> String {
-    let mut text = "\n".to_owned();
-    for row in &outcome.rows {
-        let name = row.contender;
-        if let Some((cell, bytes)) = row.cells.last().and_then(|cell| Some((cell, cell.rss_anon_bytes()?))) {
-            let _ = writeln!(
-                text,
-                "{name}: {} of anonymous memory at {} connections",
-                size::show(bytes),
-                cell.connections
-            );
-        }
-        for cell in &row.cells {
-            note_cell(&mut text, row, cell);
+    let mut text = String::new();
+    // Where the most connections were.
+    let mut memory: BTreeMap<Contender, (usize, u64, u64)> = BTreeMap::new();
+    for row in outcome.rows.iter().filter(|row| row.part == Part::Connections) {
+        for report in row.rounds.iter().map(|round| &round.report) {
+            if let Some(server) = &report.server {
+                let figures = (report.connections, server.rss_anon_bytes, server.rss_file_bytes);
+                memory.entry(row.contender).and_modify(|most| *most = figures.max(*most)).or_insert(figures);
+            }
         }
     }
-    for row in outcome.rows.iter().filter(|row| row.version.is_some() || row.settings.is_some()) {
-        let version = row.version.as_deref().unwrap_or("");
-        let settings = row.settings.as_ref().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(text, "{} {version} {settings}", row.contender);
+    for (contender, (connections, anonymous, of_files)) in memory {
+        let (anonymous, of_files) = (size::show(anonymous), size::show(of_files));
+        let _ = writeln!(
+            text,
+            "{contender}: {anonymous} of anonymous memory and {of_files} of files at {connections} connections"
+        );
+    }
+    outcome.rows.iter().for_each(|row| note_row(&mut text, row));
+    for (name, program) in &outcome.programs {
+        let version = program.version.as_deref().unwrap_or("");
+        let settings = program.settings.as_ref().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(text, "{name} {version} {settings}");
     }
     text
 }
 
-fn note_cell(text: &mut String, row: &Row, cell: &Cell) {
-    let (name, connections) = (row.contender, cell.connections);
-    if let Some(failure) = &cell.failure {
-        let _ = writeln!(text, "{name}: FAILED at {connections} connections: {failure}");
+fn note_row(text: &mut String, row: &Row) {
+    let (name, case) = (row.contender, &row.case);
+    if let Some(failure) = &row.failure {
+        let _ = writeln!(text, "{name}, {case}: FAILED: {failure}");
     }
-    if let Some(unchoked) = cell.unchoked().filter(|unchoked| *unchoked < connections) {
-        let _ = writeln!(text, "{name}: only {unchoked} of {connections} connections were unchoked");
+    let reports = row.rounds.iter().map(|round| &round.report);
+    let choked = reports.map(|report| report.connections + report.idle - report.unchoked).max();
+    if let Some(choked @ 1..) = choked {
+        let _ = writeln!(text, "{name}, {case}: {choked} connections were not unchoked");
     }
 }

@@ -2,10 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::rc::Rc;
 
-use protocol::geometry::Geometry;
+use protocol::geometry::{BLOCK_LENGTH, Geometry};
 
+use super::super::cursor::Course;
+use super::super::options::Order;
 use super::*;
+
+const SCRATCH_LENGTH: usize = BLOCK_LENGTH as usize;
 
 const PIECE_LENGTH: u32 = 2 * BLOCK_LENGTH;
 
@@ -17,7 +22,8 @@ fn pair() -> (Connection, TcpStream, Judge, tempfile::NamedTempFile) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (seeder, _) = listener.accept().unwrap();
-    let mut connection = Connection::new(stream, Cursor::new(geometry, 0, 1), &[1; 20], &[2; 20]);
+    let course = Rc::new(Course::new(geometry, BLOCK_LENGTH, Order::InOrder));
+    let mut connection = Connection::new(stream, Cursor::new(course, 0, 1), &[1; 20], &[2; 20]);
     connection.send().unwrap();
     (connection, seeder, Judge::new(payload.path(), geometry, true).unwrap(), payload)
 }
@@ -36,7 +42,7 @@ fn feed(
         seeder.write_all(part).unwrap();
         let mut peeked = [0; 1];
         while connection.stream.peek(&mut peeked).is_ok() {
-            connection.receive(judge, &mut scratch)?;
+            connection.receive(judge, &mut scratch, &mut Latencies::default())?;
         }
     }
     Ok(())
@@ -61,7 +67,7 @@ fn answers_are_taken_in_any_cut_and_order_among_other_messages() {
         let mut bytes = Vec::new();
         for place in [2, 0, 1] {
             bytes.extend([0; 4]);
-            bytes.extend(wire::piece_header(connection.open[place]));
+            bytes.extend(wire::piece_header(connection.open[place].0));
             bytes.extend([0; BLOCK_LENGTH as usize]);
             bytes.extend(b"\0\0\0\x05\x04\0\0\0\x01");
         }
@@ -79,7 +85,7 @@ fn payload_is_dropped_where_the_judge_does_not_want_it() {
     feed(&mut connection, &mut seeder, &mut judge, &greeting(), 1 << 20).unwrap();
     for _ in 0..20 {
         connection.ask(1);
-        let mut bytes = wire::piece_header(connection.open[0]).to_vec();
+        let mut bytes = wire::piece_header(connection.open[0].0).to_vec();
         bytes.extend([0; BLOCK_LENGTH as usize]);
         feed(&mut connection, &mut seeder, &mut judge, &bytes, 10_000).unwrap();
     }
@@ -116,6 +122,6 @@ fn a_choke_forgets_open_requests_and_an_end_is_noticed() {
     seeder.read_exact(&mut asked).unwrap();
     assert_eq!(wire::handshake_info_hash(&asked), Some([1; 20]));
     drop(seeder);
-    let end = connection.receive(&mut judge, &mut [0; SCRATCH_LENGTH]);
+    let end = connection.receive(&mut judge, &mut [0; SCRATCH_LENGTH], &mut Latencies::default());
     assert!(matches!(end, Err(Fault::Closed)), "{end:?}");
 }

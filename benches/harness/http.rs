@@ -7,21 +7,21 @@ const MAX_BODY_LENGTH: usize = 256 << 20;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Http<S: Read + Write> {
+pub(crate) struct Http<S: Read + Write> {
     stream: BufReader<S>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Lines of the head, as they came.
-    pub(super) headers: Vec<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl<S: Read + Write> Http<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream: BufReader::with_capacity(1 << 20, stream) }
     }
 
@@ -29,7 +29,7 @@ impl<S: Read + Write> Http<S> {
     ///
     /// # Errors
     /// When the connection breaks, or the answer is none.
-    pub(super) fn ask(&mut self, line: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
+    pub(crate) fn ask(&mut self, line: &str, headers: &str, body: &[u8]) -> io::Result<Answer> {
         let length = body.len();
         let head = format!("{line} HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n{headers}\r\n");
         self.stream.get_mut().write_all(&[head.as_bytes(), body].concat())?;
@@ -60,7 +60,7 @@ impl<S: Read + Write> Http<S> {
 
 impl Answer {
     /// The value of a header.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         value(&self.headers, name)
     }
 
@@ -68,7 +68,7 @@ impl Answer {
     ///
     /// # Errors
     /// When it is one: its text.
-    pub(super) fn accepted(self) -> io::Result<Vec<u8>> {
+    pub(crate) fn accepted(self) -> io::Result<Vec<u8>> {
         match self.status {
             200..300 => Ok(self.body),
             status => {
