@@ -108,7 +108,7 @@ fn a_lane_lends_blocks_that_lie_on_no_device() {
     let only_padding = Block { piece: 0, begin: BLOCK_LENGTH, length: BLOCK_LENGTH };
     let with_file = Block { piece: 1, begin: 0, length: 7_000 };
     for blocks in [&[only_padding][..], &[only_padding, with_file], &[with_file, only_padding]] {
-        let lease = runtime.block_on(lanes.fetch(&torrent, blocks)).unwrap();
+        let lease = runtime.block_on(lanes.fetch(&torrent, blocks, false)).unwrap();
         assert_eq!(lease.block_count(), blocks.len());
     }
 }

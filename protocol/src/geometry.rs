@@ -22,6 +22,15 @@ pub struct Block {
     pub length: u32,
 }
 
+impl Block {
+    /// Whether it begins where `other` ends: in the same piece, or at the start of the next.
+    pub fn follows(&self, other: Self) -> bool {
+        let is_next_piece = other.piece.checked_add(1) == Some(self.piece) && self.begin == 0;
+        is_next_piece
+            || self.piece == other.piece && other.begin.checked_add(other.length) == Some(self.begin)
+    }
+}
+
 /// How a payload of `length` bytes is cut into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -237,6 +246,14 @@ mod tests {
     #[test]
     fn file_lengths_that_overflow_are_refused() {
         assert_eq!(FileLayout::new([u64::MAX, 1]), None);
+    }
+
+    #[test]
+    fn a_block_follows_the_one_that_ends_where_it_begins() {
+        let block = |piece, begin| Block { piece, begin, length: 10 };
+        assert!(block(1, 10).follows(block(1, 0)) && block(2, 0).follows(block(1, 40)));
+        assert!(!block(1, 20).follows(block(1, 0)) && !block(2, 10).follows(block(1, 0)));
+        assert!(!block(0, 0).follows(Block { piece: u32::MAX, begin: u32::MAX, length: 1 }));
     }
 
     proptest! {

@@ -17,3 +17,4 @@ pub mod notify;
 pub mod openmetrics;
 pub mod output;
 pub mod places;
+pub mod priority;

@@ -25,6 +25,22 @@ const SPAN_LENGTH: u64 = 32 * 1024 * 1024;
 /// Bytes that are entered into the page table, and hashed, at a time.
 const CHUNK_LENGTH: usize = 1024 * 1024;
 
+/// Has all hashing of this process give way to what it serves. To be called once, before anything is hashed.
+///
+/// # Errors
+/// When its threads cannot be started.
+pub fn give_way() -> Result<(), rayon::ThreadPoolBuildError> {
+    let give_way = |_| {
+        if let Err(error) = service::priority::give_way() {
+            tracing::warn!("hashing does not give way: {error}");
+        }
+    };
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(|number| format!("btd-hash-{number}"))
+        .start_handler(give_way)
+        .build_global()
+}
+
 /// SHA-1 of a piece.
 pub type PieceHash = [u8; 20];
 

@@ -8,21 +8,20 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use protocol::geometry::{Block, Extent};
+use protocol::geometry::Block;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::buffer::Buffers;
+use super::fetch::Fetching;
 use super::file::FileError;
 use super::lease::Lease;
-use super::open::{OpenFile, OpenFiles};
+use super::open::OpenFiles;
 use super::task::Meter;
-use super::torrent::{Lent, Torrent, TorrentError, in_memory};
+use super::torrent::{Lent, Torrent, TorrentError};
 use super::watch::Watch;
-use super::window::{self, Windows};
 
 /// Threads of a lane: enough to keep a disk's queue filled, few enough for a spinning one.
 const LANE_THREADS: usize = 4;
@@ -56,6 +55,8 @@ type Outcome = Result<Lease, LaneError>;
 struct Job {
     torrent: Arc<Torrent>,
     blocks: Vec<Block>,
+    /// Whether the first block begins where the connection had stopped before.
+    goes_on: bool,
     credits: OwnedSemaphorePermit,
     reply: oneshot::Sender<Outcome>,
 }
@@ -166,12 +167,13 @@ impl Lanes {
         &self.shared.meter
     }
 
-    /// Has `blocks` of `torrent`, which all begin on one device or are padding, fetched. Waits while the lane has as
+    /// Has `blocks` of `torrent`, which all begin on one device or are padding, fetched; `goes_on` says that the first of
+    /// them begins where whoever asks had stopped before, so that more is read ahead. Waits while the lane has as
     /// much on the way as it may; a future that is dropped costs nothing more.
     ///
     /// # Errors
     /// When they cannot be served.
-    pub async fn fetch(&self, torrent: &Arc<Torrent>, blocks: &[Block]) -> Outcome {
+    pub async fn fetch(&self, torrent: &Arc<Torrent>, blocks: &[Block], goes_on: bool) -> Outcome {
         let Some(id) = blocks.iter().find_map(|block| torrent.lane_of(*block)) else {
             return lend_padding(torrent, blocks);
         };
@@ -182,7 +184,7 @@ impl Lanes {
         let credits = lane.credits.acquire_many_owned(wanted).await;
         let credits = credits.map_err(|_| LaneError::Stopped)?;
         let (reply, ticket) = oneshot::channel();
-        let job = Job { torrent: Arc::clone(torrent), blocks: blocks.to_vec(), credits, reply };
+        let job = Job { torrent: Arc::clone(torrent), blocks: blocks.to_vec(), goes_on, credits, reply };
         // The queue holds as many jobs as there are credits for, so it is never full.
         lane.queue.try_send(job).map_err(|_| LaneError::Stopped)?;
         ticket.await.unwrap_or(Err(LaneError::Stopped))
@@ -209,7 +211,7 @@ fn lend_padding(torrent: &Torrent, blocks: &[Block]) -> Outcome {
 }
 
 fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    for Job { torrent, blocks, credits, reply } in jobs {
+    for Job { torrent, blocks, goes_on, credits, reply } in jobs {
         // Nobody waits any more when the connection has gone.
         if reply.is_closed() {
             continue;
@@ -220,7 +222,9 @@ fn run(shared: &Shared, jobs: &Receiver<Job>) {
         let result = if torrent.error().is_some() {
             Err(LaneError::Stopped)
         } else {
-            fetch(shared, &torrent, &blocks, &mut lease).map_err(|error| refuse(&torrent, error))
+            let fetching = Fetching { files: &shared.files, buffers: &shared.buffers, torrent: &torrent };
+            let hashed = fetching.run(&blocks, goes_on, &mut lease);
+            hashed.map(|bytes| shared.meter.add(bytes)).map_err(|error| refuse(&torrent, error))
         };
         let _ = reply.send(result.map(|()| lease));
     }
@@ -235,83 +239,4 @@ fn refuse(torrent: &Torrent, error: TorrentError) -> LaneError {
             LaneError::Stopped
         }
     }
-}
-
-fn fetch(
-    shared: &Shared,
-    torrent: &Arc<Torrent>,
-    blocks: &[Block],
-    lease: &mut Lease,
-) -> Result<(), TorrentError> {
-    for block in blocks {
-        shared.meter.add(torrent.prove(block.piece)?);
-        if !map_block(shared, torrent, *block, lease)? {
-            lease.undo_block();
-            read_block(shared, torrent, *block, lease)?;
-        }
-        lease.end_block();
-    }
-    Ok(())
-}
-
-/// Lends `block` from mappings; false when some of it is to be read instead.
-fn map_block(
-    shared: &Shared,
-    torrent: &Arc<Torrent>,
-    block: Block,
-    lease: &mut Lease,
-) -> Result<bool, TorrentError> {
-    for extent in torrent.extents(block) {
-        if torrent.is_padding(extent.file) {
-            lease.push_zeros(in_memory(extent.length));
-            continue;
-        }
-        let payload = torrent.payload(extent.file)?;
-        let Some(opened) = shared.files.open(torrent, payload)? else { return Ok(false) };
-        warm(torrent, &opened, extent)?;
-        lease.push_mapped(&opened, in_memory(extent.offset), in_memory(extent.length));
-    }
-    Ok(true)
-}
-
-/// Reads the windows of `extent` into memory, unless they are known to be there, and looks whether the file is still
-/// what was hashed: after it was read, and before anybody hears that it was, so that nothing is lent of a file that
-/// changed.
-fn warm(torrent: &Torrent, opened: &OpenFile, extent: Extent) -> Result<(), TorrentError> {
-    let payload = torrent.payload(extent.file)?;
-    let now_s = window::seconds(Instant::now());
-    let range = extent.offset..extent.offset + extent.length;
-    if opened.windows().are_warm(range.clone(), now_s) {
-        return Ok(payload.check_unchanged(opened.file())?);
-    }
-    let windows = Windows::widen(range, payload.length());
-    let memory = in_memory(windows.start)..in_memory(windows.end);
-    let mapping = opened.mapping();
-    let result = mapping.prefetch(memory.clone()).and_then(|()| mapping.populate(memory));
-    payload.check_unchanged(opened.file())?;
-    result.map_err(|source| payload.unreadable(source))?;
-    opened.windows().set_warm(windows, now_s);
-    Ok(())
-}
-
-/// Reads all of `block` into one buffer.
-fn read_block(
-    shared: &Shared,
-    torrent: &Torrent,
-    block: Block,
-    lease: &mut Lease,
-) -> Result<(), TorrentError> {
-    let mut buffer = shared.buffers.take(block.length as usize);
-    let mut rest = buffer.bytes_mut();
-    for extent in torrent.extents(block) {
-        let (part, after) = rest.split_at_mut(in_memory(extent.length));
-        if torrent.is_padding(extent.file) {
-            part.fill(0);
-        } else {
-            torrent.payload(extent.file)?.read(part, extent.offset)?;
-        }
-        rest = after;
-    }
-    lease.push_buffer(buffer);
-    Ok(())
 }

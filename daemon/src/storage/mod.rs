@@ -5,6 +5,7 @@
 
 pub mod buffer;
 pub mod create;
+mod fetch;
 pub mod file;
 mod folder;
 pub mod guard;
@@ -19,6 +20,7 @@ pub mod open;
 mod proof;
 pub mod registry;
 pub mod relocate;
+mod run;
 pub mod scan;
 pub mod selection;
 pub mod sha1;

@@ -117,7 +117,7 @@ mod tests {
 
     fn fetch(lanes: &Lanes, torrent: &Arc<Torrent>, piece: u32) -> Result<Lease, LaneError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(lanes.fetch(torrent, &[block(piece)]))
+        runtime.block_on(lanes.fetch(torrent, &[block(piece)], false))
     }
 
     fn lend(torrent: &Torrent, piece: u32) -> (Lent, usize) {

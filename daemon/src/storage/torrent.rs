@@ -277,8 +277,16 @@ pub(super) mod tests {
 
     /// A torrent of what lies in `folder`.
     pub(in super::super) fn torrent_of(folder: &Path) -> Arc<Torrent> {
-        let created =
-            create(scan(folder).unwrap(), Options::default(), &super::super::Task::default()).unwrap();
+        torrent_with(folder, Options::default())
+    }
+
+    /// As [`torrent_of`], cut into pieces of `piece_length` bytes.
+    pub(in super::super) fn torrent_of_pieces(folder: &Path, piece_length: u32) -> Arc<Torrent> {
+        torrent_with(folder, Options { piece_length: Some(piece_length), ..Options::default() })
+    }
+
+    fn torrent_with(folder: &Path, options: Options) -> Arc<Torrent> {
+        let created = create(scan(folder).unwrap(), options, &super::super::Task::default()).unwrap();
         Arc::new(created.into_torrent())
     }
 

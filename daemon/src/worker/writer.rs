@@ -28,7 +28,7 @@ const LEASE_TIME: Duration = Duration::from_secs(5);
 
 /// Writes until the connection ends, and says why. While there is nothing to send it holds no batch.
 pub(super) async fn run(context: &Context, connection: &Rc<Connection>) -> Ended {
-    let mut writer = Writer { context, connection, pace: Pace::new() };
+    let mut writer = Writer { context, connection, pace: Pace::new(), last: None };
     loop {
         if let Err(ended) = writer.listen().await {
             return ended;
@@ -50,6 +50,8 @@ struct Writer<'a> {
     context: &'a Context,
     connection: &'a Rc<Connection>,
     pace: Pace,
+    /// The last block that was asked for.
+    last: Option<Block>,
 }
 
 impl<'a> Writer<'a> {
@@ -67,6 +69,8 @@ impl<'a> Writer<'a> {
         let max_blocks = turn.as_ref().map_or(pace, |turn| (turn.bytes() / BLOCK_BYTES).clamp(1, pace));
         let mut batch = self.context.buffers.take_batch();
         let cold = self.gather(&mut batch, max_blocks)?;
+        let before = batch.blocks().last().copied().or(self.last);
+        self.last = cold.last().copied().or(before);
         if let Some(turn) = turn {
             let lengths = batch.blocks().iter().chain(&cold).map(|block| block.length as usize);
             turn.spend(lengths.sum());
@@ -80,8 +84,11 @@ impl<'a> Writer<'a> {
         }
         // Files of a torrent may lie on several devices, each with a lane of its own. Padding goes with any.
         let lane_of = |block: &Block| self.connection.torrent().and_then(|torrent| torrent.lane_of(*block));
+        let mut before = before;
         for blocks in cold.chunk_by(|a, b| lane_of(b).is_none() || lane_of(a) == lane_of(b)) {
-            let lease = self.fetch(blocks).await?;
+            let goes_on = before.is_some_and(|before| blocks[0].follows(before));
+            before = blocks.last().copied();
+            let lease = self.fetch(blocks, goes_on).await?;
             batch.fill(blocks, lease);
             batch = self.send(batch).await?;
         }
@@ -155,10 +162,10 @@ impl<'a> Writer<'a> {
         Ok(cold)
     }
 
-    /// Has `blocks` fetched from disk.
-    async fn fetch(&self, blocks: &[Block]) -> Result<Lease, Ended> {
+    /// Has `blocks` fetched from disk; `goes_on` says that they begin where the peer had stopped before.
+    async fn fetch(&self, blocks: &[Block], goes_on: bool) -> Result<Lease, Ended> {
         let Some(torrent) = self.connection.torrent() else { return Err(Ended::TorrentStopped) };
-        let mut fetched = pin!(self.context.lanes.fetch(torrent, blocks));
+        let mut fetched = pin!(self.context.lanes.fetch(torrent, blocks, goes_on));
         loop {
             tokio::select! {
                 lease = &mut fetched => {
@@ -186,7 +193,8 @@ impl<'a> Writer<'a> {
             }
             if batch.is_given_back() {
                 let blocks = batch.blocks();
-                let lease = if blocks.is_empty() { Lease::default() } else { self.fetch(blocks).await? };
+                let lease =
+                    if blocks.is_empty() { Lease::default() } else { self.fetch(blocks, false).await? };
                 batch.lend_again(lease);
                 lent_at = Instant::now();
             }

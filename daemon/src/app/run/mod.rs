@@ -22,6 +22,7 @@ use crate::catalog::{self, Catalog};
 use crate::config::RunConfig;
 use crate::control;
 use crate::engine::Server;
+use crate::storage::hash;
 use crate::storage::state::{FolderLock, Recorder, State};
 use crate::sys::probe;
 
@@ -62,6 +63,7 @@ pub(super) fn run(args: &RunArgs, config: RunConfig, log: &Log) -> Result<ExitCo
     memory::return_large();
     let notifier = Notifier::from_env();
     probe::io_uring()?;
+    hash::give_way()?;
     if let Some(bits) = config.umask {
         umask(Mode::from_bits_truncate(bits));
     }

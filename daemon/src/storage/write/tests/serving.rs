@@ -15,7 +15,7 @@ fn now_s() -> u32 {
 
 /// Has `block` fetched, and compares what a sender would read.
 fn assert_served(bench: &Bench, lanes: &Lanes, block: Block) {
-    let lease = wait(lanes.fetch(&bench.torrent, &[block])).unwrap();
+    let lease = wait(lanes.fetch(&bench.torrent, &[block], false)).unwrap();
     assert_eq!(lease.block_count(), 1);
     let start = block.piece as usize * PIECE as usize + block.begin as usize;
     let file = bench.torrent.payload(0).unwrap();
@@ -56,7 +56,7 @@ fn a_change_from_outside_stops_a_torrent_once_it_is_settled() {
     let file = std::fs::File::options().write(true).open(bench.path("a")).unwrap();
     file.set_len(100_000).unwrap();
     assert!(!lanes.is_quiet() || bench.torrent.error().is_some());
-    assert!(wait(lanes.fetch(&bench.torrent, &[bench.blocks(0)[0]])).is_err());
+    assert!(wait(lanes.fetch(&bench.torrent, &[bench.blocks(0)[0]], false)).is_err());
     assert!(matches!(bench.torrent.error(), Some(TorrentError::File(FileError::Resized { .. }))));
 }
 
@@ -66,7 +66,7 @@ fn a_growing_file_that_is_cut_stops_its_torrent() {
     let lanes = Lanes::start(std::slice::from_ref(&bench.torrent), 8).unwrap();
     bench.download([3]);
     std::fs::File::options().write(true).open(bench.path("a")).unwrap().set_len(199_999).unwrap();
-    assert!(wait(lanes.fetch(&bench.torrent, &[bench.blocks(3)[0]])).is_err());
+    assert!(wait(lanes.fetch(&bench.torrent, &[bench.blocks(3)[0]], false)).is_err());
     assert!(matches!(bench.torrent.error(), Some(TorrentError::File(FileError::Resized { .. }))));
 }
 
