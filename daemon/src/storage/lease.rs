@@ -15,19 +15,19 @@ static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 pub struct Lease {
     slices: Vec<Slice>,
     /// For each block the number of its last slice, plus one.
-    block_ends: Vec<usize>,
+    block_ends: Vec<u32>,
     /// What keeps the memory of the slices alive. Neighbours in one file share an entry.
     holds: Vec<Hold>,
     /// The share of its lane that what was fetched takes up.
     credits: Option<OwnedSemaphorePermit>,
 }
 
-/// A run of bytes, and the entry of `holds` that it lies in.
+/// A run of bytes, and the entry of `holds` that it lies in. Small: a peer that is slow keeps one for each block.
 #[derive(Debug, Clone, Copy)]
 struct Slice {
     hold: u32,
+    length: u32,
     offset: usize,
-    length: usize,
 }
 
 #[derive(Debug)]
@@ -48,17 +48,24 @@ impl Lease {
         self.slices.len()
     }
 
+    /// How many slices its memory has room for.
+    pub fn capacity(&self) -> usize {
+        self.slices.capacity()
+    }
+
     /// The memory of block number `block`: pointer and length of each slice, good until the lease is cleared.
     pub fn memory(&self, block: usize) -> impl Iterator<Item = (*const u8, usize)> + '_ {
-        let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
-        self.slices[start..self.block_ends[block]].iter().map(|slice| {
-            let range = slice.offset..slice.offset + slice.length;
+        let end = |block: usize| self.block_ends[block] as usize;
+        let start = if block == 0 { 0 } else { end(block - 1) };
+        self.slices[start..end(block)].iter().map(|slice| {
+            let length = slice.length as usize;
+            let range = slice.offset..slice.offset + length;
             let pointer = match &self.holds[slice.hold as usize] {
                 Hold::Mapped(file) => file.mapping().pointer(range),
                 Hold::Buffer(buffer) => buffer.bytes()[range].as_ptr(),
                 Hold::Zeros => ZEROS[range].as_ptr(),
             };
-            (pointer, slice.length)
+            (pointer, length)
         })
     }
 
@@ -72,7 +79,7 @@ impl Lease {
 
     /// Ends a block: what was pushed since the last one is all of it.
     pub(super) fn end_block(&mut self) {
-        self.block_ends.push(self.slices.len());
+        self.block_ends.push(number(self.slices.len()));
     }
 
     /// Lends a block without bytes, which only a test has.
@@ -83,7 +90,7 @@ impl Lease {
 
     /// Takes back what was pushed since the last block.
     pub(super) fn undo_block(&mut self) {
-        self.slices.truncate(self.block_ends.last().copied().unwrap_or(0));
+        self.slices.truncate(self.block_ends.last().map_or(0, |end| *end as usize));
         let held = self.slices.last().map_or(0, |slice| slice.hold as usize + 1);
         self.holds.truncate(held);
     }
@@ -119,9 +126,13 @@ impl Lease {
     }
 
     fn push(&mut self, offset: usize, length: usize) {
-        let hold = u32::try_from(self.holds.len() - 1).unwrap_or(u32::MAX);
-        self.slices.push(Slice { hold, offset, length });
+        self.slices.push(Slice { hold: number(self.holds.len() - 1), length: number(length), offset });
     }
+}
+
+/// What is counted in a lease is far below 2^32: blocks are, and so are their bytes.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

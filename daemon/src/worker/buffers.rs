@@ -5,12 +5,14 @@ use std::cell::RefCell;
 use crate::storage::write::{Chunk, Chunks};
 
 use super::batch::Batch;
+use super::gather::Gather;
 
-/// Bytes read at a time from a peer that sends requests: those for 15 MiB.
-const BUFFER_LENGTH: usize = 16 * 1024;
+/// Bytes read at a time from a peer that sends requests: 240 of them, nearly four times what clients keep open. A thousand
+/// peers may be read at the same time.
+const BUFFER_LENGTH: usize = 4 * 1024;
 /// Bytes read at a time from a peer that sends blocks: eight, most of which are cut out without a copy.
 pub(super) const CHUNK_LENGTH: u32 = 128 * 1024;
-/// Most buffers, and most batches, that are kept for the next one to ask.
+/// Most of each kind that are kept for the next one to ask.
 const MAX_KEPT: usize = 256;
 
 /// The pools of one worker.
@@ -21,6 +23,8 @@ pub(super) struct Buffers {
     // Boxed: batches travel with operations of the ring.
     #[expect(clippy::vec_box, reason = "a batch is handed out and taken back boxed")]
     batches: RefCell<Vec<Box<Batch>>>,
+    #[expect(clippy::vec_box, reason = "as batches are")]
+    gathers: RefCell<Vec<Box<Gather>>>,
 }
 
 /// Where a peer is read into. Its memory stays where it is when this moves.
@@ -78,6 +82,18 @@ impl Buffers {
         let mut kept = self.batches.borrow_mut();
         if kept.len() < MAX_KEPT && !batch.is_outsized() {
             kept.push(batch);
+        }
+    }
+
+    /// A gather list, to be filled.
+    pub(super) fn take_gather(&self) -> Box<Gather> {
+        self.gathers.borrow_mut().pop().unwrap_or_else(|| Box::new(Gather::new()))
+    }
+
+    pub(super) fn give_gather(&self, gather: Box<Gather>) {
+        let mut kept = self.gathers.borrow_mut();
+        if kept.len() < MAX_KEPT && !gather.is_outsized() {
+            kept.push(gather);
         }
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 mod connection;
 mod counters;
 mod dial;
+mod gather;
 mod pace;
 mod reader;
 mod ring;

@@ -16,6 +16,7 @@ use tokio_uring::{OneshotOutputTransform, UnsubmittedOneshot};
 use super::batch::Batch;
 use super::buffers::Landing;
 use super::clock::Clock;
+use super::gather::Gather;
 
 /// Waits until `socket` has something to read, or has ended.
 ///
@@ -67,19 +68,20 @@ pub(super) async fn tick(clock: &Rc<Clock>) -> io::Result<()> {
     submit(entry, (Rc::clone(clock), count)).await.0.map(drop)
 }
 
-/// Sends as much of `batch`, which is sealed, as the socket takes now; does not wait. So what is read from a mapping
-/// is read here and now, and not whenever a slow peer makes room.
+/// Sends as much of `batch`, listed in `gather`, as the socket takes now; does not wait. So what is read from a mapping is
+/// read here and now, and not whenever a slow peer makes room.
 ///
 /// # Errors
 /// `WouldBlock` when the socket takes nothing, EFAULT when mapped bytes are gone, and what `sendmsg` says.
 pub(super) async fn send<S: AsRawFd + 'static>(
     socket: &Rc<S>,
-    mut batch: Box<Batch>,
-) -> (io::Result<usize>, Box<Batch>) {
+    batch: Box<Batch>,
+    gather: Box<Gather>,
+) -> (io::Result<usize>, Box<Batch>, Box<Gather>) {
     let flags = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).cast_unsigned();
-    let entry = opcode::SendMsg::new(types::Fd(socket.as_raw_fd()), batch.message()).flags(flags).build();
-    let (result, (_, batch)) = submit(entry, (Rc::clone(socket), batch)).await;
-    (result, batch)
+    let entry = opcode::SendMsg::new(types::Fd(socket.as_raw_fd()), gather.message()).flags(flags).build();
+    let (result, (_, batch, gather)) = submit(entry, (Rc::clone(socket), batch, gather)).await;
+    (result, batch, gather)
 }
 
 /// Hands `entry` to the ring together with `data`, which owns the descriptor and all memory that `entry` points to.

@@ -185,20 +185,20 @@ impl<'a> Writer<'a> {
         let mut lent_at = started_at;
         let (blocks, payload_bytes) = (batch.block_count(), batch.payload_bytes());
         let mut has_faulted = false;
-        batch.seal();
         loop {
             self.connection.check()?;
             if !batch.blocks().is_empty() && !self.context.lanes.is_quiet() {
                 batch.give_back();
             }
             if batch.is_given_back() {
-                let blocks = batch.blocks();
-                let lease =
-                    if blocks.is_empty() { Lease::default() } else { self.fetch(blocks, false).await? };
+                let lease = self.fetch(batch.blocks(), false).await?;
                 batch.lend_again(lease);
                 lent_at = Instant::now();
             }
-            let (result, returned) = ring::send(self.connection, batch).await;
+            let mut gather = self.context.buffers.take_gather();
+            gather.list(&batch);
+            let (result, returned, gather) = ring::send(self.connection, batch, gather).await;
+            self.context.buffers.give_gather(gather);
             batch = returned;
             match result {
                 Ok(sent) => {
