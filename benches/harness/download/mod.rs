@@ -68,6 +68,7 @@ pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
             }
         }
     }
+    outcome.goals = outcome.to_goals();
     Ok(outcome)
 }
 

@@ -4,7 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Leecher, Settings};
+use crate::goal::Goal;
 use crate::spread::Spread;
+
+/// The most of libtorrent's CPU time that btd is to take.
+const MOST_CPU: f64 = 0.6;
 
 /// All figures of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +17,8 @@ pub struct Outcome {
     pub settings: Settings,
     /// One row for each contender.
     pub rows: Vec<Row>,
+    /// What is wanted of btd.
+    pub goals: Vec<Goal>,
 }
 
 /// What one contender did.
@@ -56,7 +62,11 @@ impl Outcome {
             failure: None,
             reports: Vec::new(),
         };
-        Self { settings: settings.clone(), rows: settings.contenders.iter().map(row).collect() }
+        Self {
+            settings: settings.clone(),
+            rows: settings.contenders.iter().map(row).collect(),
+            goals: Vec::new(),
+        }
     }
 
     /// Whether some contender has no result.
@@ -64,10 +74,23 @@ impl Outcome {
         self.rows.iter().any(|row| row.failure.is_some())
     }
 
-    /// The median CPU time of `contender`, if it takes part and did not fail.
-    pub(super) fn cpu_s(&self, contender: Leecher) -> Option<f64> {
+    /// The median of `figure` of `contender`, if it takes part and did not fail.
+    pub(super) fn median(&self, contender: Leecher, figure: fn(&Report) -> f64) -> Option<f64> {
         let row = self.rows.iter().find(|row| row.contender == contender)?;
-        Some(row.spread(|report| report.cpu_s)?.median)
+        Some(row.spread(figure)?.median)
+    }
+
+    /// What is wanted of btd beside libtorrent.
+    pub(super) fn to_goals(&self) -> Vec<Goal> {
+        let ratio = |figure: fn(&Report) -> f64| {
+            Some(self.median(Leecher::Btd, figure)? / self.median(Leecher::Libtorrent, figure)?)
+        };
+        let cpu = ratio(|report| report.cpu_s);
+        let wall = ratio(|report| report.wall_s);
+        vec![
+            Goal::at_most("download: CPU s of btd / libtorrent", cpu, MOST_CPU),
+            Goal::at_most("download: wall s of btd / libtorrent", wall, 1.0),
+        ]
     }
 
     /// The greatest share of the time of a download in which the seed was at work.

@@ -4,15 +4,12 @@ use std::fmt::Write;
 
 use super::Leecher;
 use super::result::{Outcome, Row};
-use crate::size;
+use crate::{goal, size};
 
 const NAME_WIDTH: usize = 12;
 const CELL_WIDTH: usize = 20;
 
-/// What is claimed: of libtorrent's CPU time btd takes at most so much.
-const CLAIM: f64 = 0.7;
-
-/// The table, the ratio that is claimed, failures, versions and settings.
+/// The table, the goals, failures, versions and settings.
 pub fn render(outcome: &Outcome) -> String {
     let settings = &outcome.settings;
     let columns = ["wall s", "CPU s", "CPU / libtorrent", "anonymous memory"].map(str::to_owned);
@@ -49,15 +46,12 @@ fn show_row(outcome: &Outcome, row: &Row) -> String {
 
 /// CPU time of `contender` for each second of libtorrent's.
 fn ratio(outcome: &Outcome, contender: Leecher) -> Option<f64> {
-    Some(outcome.cpu_s(contender)? / outcome.cpu_s(Leecher::Libtorrent)?)
+    let cpu_s = |contender| outcome.median(contender, |report| report.cpu_s);
+    Some(cpu_s(contender)? / cpu_s(Leecher::Libtorrent)?)
 }
 
 fn notes(outcome: &Outcome) -> String {
-    let mut text = "\n".to_owned();
-    if let Some(ratio) = ratio(outcome, Leecher::Btd) {
-        let verdict = if ratio > CLAIM { " MISSED" } else { "" };
-        let _ = writeln!(text, "CPU of btd / libtorrent: {ratio:.2}{verdict}   claimed: at most {CLAIM}");
-    }
+    let mut text = format!("\n{}\n", goal::render(&outcome.goals));
     if let Some(load) = outcome.seed_load() {
         let _ = writeln!(text, "the seed was at work for {:.0} % of a download at most", load * 100.0);
     }

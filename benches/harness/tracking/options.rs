@@ -14,7 +14,7 @@ const HTTP_CONNECTIONS: u32 = 64;
 
 /// Trackers: requests for each CPU second over HTTP and UDP, memory, sweeps and snapshots of bttracker, and a soak.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "tracker", version)]
+#[command(name = "announce", version)]
 pub struct Options {
     /// What is measured; all is everything but the soak
     #[arg(value_enum, default_value = "all")]
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_as_usual() {
         let settings =
-            |args: &[&str]| Options::try_parse_from([&["tracker"], args].concat()).unwrap().settings();
+            |args: &[&str]| Options::try_parse_from([&["announce"], args].concat()).unwrap().settings();
         let usual = settings(&[]);
         assert_eq!((usual.parts.len(), usual.rounds, usual.large_torrents), (5, 5, 500_000));
         assert!(!usual.parts.contains(&Part::Soak));

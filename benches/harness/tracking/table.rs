@@ -190,7 +190,7 @@ mod tests {
         let mut failed = row(Contender::Opentracker, &[]);
         failed.fail(&std::io::Error::other("cannot start it"));
         let rows = vec![ours, row(Contender::Hyper, &bound), failed];
-        let settings = Options::try_parse_from(["tracker", "http"]).unwrap().settings();
+        let settings = Options::try_parse_from(["announce", "http"]).unwrap().settings();
         let text = render(&Outcome { settings, versions: vec!["bttracker 1".to_owned()], rows });
         for wanted in [
             "http, kept alive",

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::contest::{Entrant, contest};
+use super::contest::contest;
 use super::result::{Outcome, Row};
 use super::{Bench, Part, SERVER_CORE};
 
@@ -16,11 +16,9 @@ impl Bench<'_> {
                 if let Ok(server) = &server {
                     outcome.describe(contender, server.ready());
                 }
-                let plan = self.plan(slice::from_ref(&self.torrent), connections);
-                let measure = server
-                    .map(|server| move || Ok(plan.run(self.places, server.address(), server.pid())?.into()));
+                let plan = self.plan_for(slice::from_ref(&self.torrent), connections);
                 let row = Row::new(Part::Connections, case(connections), contender);
-                entrants.push(Entrant::new(row, measure));
+                entrants.push(self.entrant(row, server, plan));
             }
             outcome.rows.extend(contest(self.settings.rounds, entrants));
         }

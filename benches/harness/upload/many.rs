@@ -39,20 +39,17 @@ impl Bench<'_> {
         let (connections, count) = self.settings.crowd;
         let torrents = self.crowd_torrents(count)?;
         let one = slice::from_ref(&self.torrent);
+        let plan = self.plan_for(&torrents, connections);
         let btd =
-            self.entrant(Part::Crowd, MANY_TORRENTS, self.btd(&torrents), self.plan(&torrents, connections));
+            self.entrant(Row::new(Part::Crowd, MANY_TORRENTS, Contender::Btd), self.btd(&torrents), plan);
         let reference = Contender::Reference.start(self.places, &self.torrent, SERVER_CORE);
         let row = Row::new(Part::Crowd, ONE_TORRENT, Contender::Reference);
-        let plan = self.plan(one, connections);
-        let reference = Entrant::new(
-            row,
-            reference.map(|server| move || Ok(plan.run(self.places, server.address(), server.pid())?.into())),
-        );
+        let reference = self.entrant(row, reference, self.plan_for(one, connections));
         outcome.rows.extend(contest(self.settings.rounds, vec![btd, reference]));
         let after = format!("{}s", self.settings.memory_after_s);
         let plan = Plan { warm: "0s".to_owned(), window: after, ..self.plan(&torrents, connections) };
-        let memory = self.entrant(Part::Crowd, MEMORY, self.btd(&torrents), plan);
-        outcome.rows.push(once(memory));
+        let row = Row::new(Part::Crowd, MEMORY, Contender::Btd);
+        outcome.rows.push(once(self.entrant(row, self.btd(&torrents), plan)));
         Ok(())
     }
 
@@ -62,7 +59,7 @@ impl Bench<'_> {
         let one = slice::from_ref(&self.torrent);
         let entrants = [(BUSY, 0), (AMONG_IDLE, idle)].map(|(case, idle)| {
             let plan = Plan { idle, ..self.plan(one, busy) };
-            self.entrant(Part::Idle, case, self.btd(one), plan)
+            self.entrant(Row::new(Part::Idle, case, Contender::Btd), self.btd(one), plan)
         });
         outcome.rows.extend(contest(self.settings.rounds, entrants.into()));
     }
@@ -94,16 +91,11 @@ impl Bench<'_> {
         Server::start(contender::btd(self.places, torrents), SERVER_CORE, &self.places.log("btd"))
     }
 
-    fn entrant<'a>(
-        &'a self,
-        part: Part,
-        case: &str,
-        server: io::Result<Server>,
-        plan: Plan<'a>,
-    ) -> Entrant<'a> {
+    /// A seeder that does as planned.
+    pub(super) fn entrant<'a>(&'a self, row: Row, server: io::Result<Server>, plan: Plan<'a>) -> Entrant<'a> {
         let measure =
             server.map(|server| move || Ok(plan.run(self.places, server.address(), server.pid())?.into()));
-        Entrant::new(Row::new(part, case, Contender::Btd), measure)
+        Entrant::new(row, measure)
     }
 
     /// So many torrents, together of the size of the one.

@@ -37,6 +37,9 @@ const VOLUME_PER_SIZE: u64 = 2;
 /// Share of the volume that passes before the window opens.
 const WARM_SHARE: u64 = 4;
 
+/// From so many connections on a window goes by time.
+const MANY: usize = 500;
+
 /// What all parts have in common.
 struct Bench<'a> {
     settings: &'a Settings,
@@ -87,11 +90,21 @@ impl Bench<'_> {
         }
     }
 
+    /// As [`Bench::plan`] for few connections. For many it goes by time: until each has filled its buffers, and they are
+    /// emptied as fast as they are filled, seconds pass.
+    fn plan_for<'a>(&self, torrents: &'a [Torrent], connections: usize) -> Plan<'a> {
+        if connections < MANY {
+            self.plan(torrents, connections)
+        } else {
+            self.timed_plan(torrents, connections)
+        }
+    }
+
     /// As [`Bench::plan`], for a window that goes by time: beside something else that goes on.
     fn timed_plan<'a>(&self, torrents: &'a [Torrent], connections: usize) -> Plan<'a> {
         let window_s = self.settings.window_s;
         Plan {
-            warm: format!("{}s", window_s / 4.0),
+            warm: format!("{}s", window_s / 2.0),
             window: format!("{window_s}s"),
             ..self.plan(torrents, connections)
         }

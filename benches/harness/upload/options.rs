@@ -104,7 +104,7 @@ impl Options {
             outstanding: self.outstanding,
             contenders: distinct(self.contenders.clone()),
             crowd: if quick { (40, 10) } else { (1_000, 100) },
-            idle: if quick { (8, 200) } else { (64, 10_000) },
+            idle: if quick { (8, 192) } else { (64, 9_936) },
             window_s: if quick { 0.5 } else { 4.0 },
             memory_after_s: if quick { 1.0 } else { 60.0 },
         }

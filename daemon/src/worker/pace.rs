@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Most blocks in a batch. More do not save anything that can be measured, and would let one peer have the socket
-/// buffers to itself.
-const MAX_BLOCKS: usize = 64;
+/// Most blocks in a batch. More do not save anything that can be measured, would let one peer have the socket buffers to
+/// itself, and are memory that a thousand peers who wait hold at a time.
+const MAX_BLOCKS: usize = 32;
 /// Blocks in the first batch.
 const FIRST_BLOCKS: usize = 8;
 /// A batch that leaves within this time may be followed by one twice as long.
