@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed test is a panic")]
 
 mod announce;
+mod benches;
 mod clients;
 mod commands;
 mod corrupt;
@@ -112,6 +113,7 @@ fn main() -> ExitCode {
     netns::sweep();
     let cases = [
         // The longest first.
+        benches::CASES,
         clients::CASES,
         mixed::CASES,
         tracker_clients::CASES,

@@ -1,15 +1,16 @@
 //! What a test needs of the machine, and what to say when it is missing.
 
 use std::env;
+use std::fs::{self, File};
 use std::panic;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
 use std::sync::OnceLock;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::client::{npm_folder, python};
-use crate::folders::scratch;
+use crate::folders::{MARK, scratch};
 use crate::mount::{Disk, SmallDisk};
 use crate::netns::Pair;
 
@@ -30,6 +31,10 @@ pub enum Need {
     RawSockets,
     /// A package of the tests' own npm folder.
     Npm(&'static str),
+    /// The right to make memory cgroups.
+    MemoryCgroups,
+    /// The right to mount file systems of user space.
+    Fuse,
     /// The right to take away privileges, so that files can be unreadable even to root.
     Unprivileged,
 }
@@ -45,6 +50,8 @@ impl Need {
             Self::LoopDevices => loop_devices().clone(),
             Self::RawSockets => raw_sockets(),
             Self::Npm(package) => npm_package(package),
+            Self::MemoryCgroups => memory_cgroups(),
+            Self::Fuse => fuse(),
             Self::Unprivileged => unprivileged(),
         }
     }
@@ -111,6 +118,23 @@ fn npm_package(package: &str) -> Option<String> {
     let is_there = npm_folder().join("node_modules").join(package).join("package.json").is_file();
     let missing = || format!("{} has no package {package}", npm_folder().display());
     Need::Program("node").missing().or_else(|| (!is_there).then(missing))
+}
+
+fn memory_cgroups() -> Option<String> {
+    // Version 1 has a hierarchy of its own for memory.
+    let root = Some(Path::new("/sys/fs/cgroup/memory")).filter(|root| root.is_dir());
+    let folder = root.unwrap_or(Path::new("/sys/fs/cgroup")).join(format!("{MARK}-{}", process::id()));
+    let made = fs::create_dir(&folder);
+    let _ = fs::remove_dir(&folder);
+    made.err().map(|error| format!("memory cgroups are not allowed here: {error}"))
+}
+
+fn fuse() -> Option<String> {
+    if let Some(reason) = mounts() {
+        return Some(reason.clone());
+    }
+    let opened = File::options().read(true).write(true).open("/dev/fuse");
+    opened.err().map(|error| format!("/dev/fuse: {error}"))
 }
 
 fn unprivileged() -> Option<String> {
