@@ -17,6 +17,7 @@ pub mod payload;
 pub mod places;
 pub mod process;
 pub mod reference;
+mod run;
 pub mod scale;
 pub mod server;
 pub mod size;

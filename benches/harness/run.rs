@@ -1,4 +1,4 @@
-//! One transfer: a program that runs on its core until it ends, and what that took.
+//! One run: a program that goes on until it ends, and what that took. Called by the benchmarks whose contenders end.
 
 use std::fs::File;
 use std::io;
@@ -18,34 +18,34 @@ use crate::{cores, process};
 /// How often its memory is looked at.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(20);
 
-/// What a transfer took.
+/// What a run took.
 #[derive(Debug)]
-pub(super) struct Transfer {
+pub(crate) struct Run {
     /// From the start of the program to its end.
-    pub(super) wall_s: f64,
+    pub(crate) wall_s: f64,
     /// CPU time of the whole process, user and system, all threads.
-    pub(super) cpu_s: f64,
+    pub(crate) cpu_s: f64,
     /// Most anonymous memory that was seen.
-    pub(super) rss_anon_bytes: u64,
+    pub(crate) rss_anon_bytes: u64,
     /// What it said of itself.
-    pub(super) said: Option<Said>,
+    pub(crate) said: Option<Said>,
 }
 
-/// The JSON line that a leecher may print at its end: its own figures from the moment that it may connect until all
-/// is verified and written, without start and end of an interpreter that is none of its work.
+/// The JSON line that a program may print at its end: its own figures from the moment that it may begin until all is
+/// done, without start and end of an interpreter that is none of its work.
 #[derive(Debug, Deserialize)]
-pub(super) struct Said {
-    pub(super) wall_s: f64,
-    pub(super) cpu_s: f64,
-    pub(super) version: String,
-    pub(super) settings: serde_json::Value,
+pub(crate) struct Said {
+    pub(crate) wall_s: f64,
+    pub(crate) cpu_s: f64,
+    pub(crate) version: String,
+    pub(crate) settings: serde_json::Value,
 }
 
 /// Runs `command` on `core` to its end; what it says on stderr goes to `log`.
 ///
 /// # Errors
 /// When it cannot be started, fails, or takes longer than `limit`.
-pub(super) fn run(mut command: Command, core: usize, log: &Path, limit: Duration) -> io::Result<Transfer> {
+pub(crate) fn to_end(mut command: Command, core: usize, log: &Path, limit: Duration) -> io::Result<Run> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
     let program = command.get_program().to_owned();
     let explain = |error: io::Error| io::Error::other(format!("{}: {error}", program.display()));
@@ -56,7 +56,7 @@ pub(super) fn run(mut command: Command, core: usize, log: &Path, limit: Duration
     if !output.status.success() {
         return Err(explain(io::Error::other(format!("{}; {}", output.status, last_words(log)))));
     }
-    Ok(Transfer {
+    Ok(Run {
         wall_s: (end - begin).as_secs_f64(),
         cpu_s: (process::children_cpu_time()? - cpu_before).as_secs_f64(),
         rss_anon_bytes,
@@ -94,24 +94,24 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    fn run_script(script: &str, limit: Duration) -> io::Result<Transfer> {
+    fn run_script(script: &str, limit: Duration) -> io::Result<Run> {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        run(command, 0, log.path(), limit)
+        to_end(command, 0, log.path(), limit)
     }
 
     #[test]
-    fn a_transfer_has_the_time_of_its_process_and_what_it_said() {
+    fn a_run_has_the_time_of_its_process_and_what_it_said() {
         let count = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; ";
-        let transfer = run_script(count, LIMIT).unwrap();
-        assert!(transfer.cpu_s > 0.0 && transfer.wall_s > 0.0 && transfer.said.is_none(), "{transfer:?}");
+        let run = run_script(count, LIMIT).unwrap();
+        assert!(run.cpu_s > 0.0 && run.wall_s > 0.0 && run.said.is_none(), "{run:?}");
         let said = r#"echo hello; echo '{"wall_s":2.5,"cpu_s":1.5,"version":"1","settings":{}}'"#;
         assert_eq!(run_script(said, LIMIT).unwrap().said.unwrap().wall_s, 2.5);
     }
 
     #[test]
-    fn a_transfer_that_fails_or_never_ends_is_an_error() {
+    fn a_run_that_fails_or_never_ends_is_an_error() {
         let error = run_script("echo no room >&2; exit 3", LIMIT).unwrap_err().to_string();
         assert!(error.contains("no room"), "{error}");
         let error = run_script("exec sleep 100", Duration::ZERO).unwrap_err().to_string();
