@@ -4,6 +4,7 @@
 //! `download` starts one leecher after the other on one core, and `reference` serves it from another core. The CPU
 //! time that the kernel charged to the program under test is the result. `scale` loads a daemon with many torrents,
 //! and measures what it takes to start it, to list them, and to leave it alone. `tracking` asks trackers over HTTP and UDP.
+//! `hashing` runs programs that make torrents and check payload, one after the other on all cores.
 //! Nothing here is linked into btd or bttracker, and but for the arithmetic of pieces and the messages of trackers nothing
 //! here is taken from them, so that a bug cannot hide on both sides.
 
@@ -11,6 +12,7 @@ pub mod contender;
 pub mod cores;
 mod daemon;
 pub mod download;
+pub mod hashing;
 pub mod load;
 pub mod mapping;
 pub mod payload;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +27,10 @@ pub(crate) struct Run {
     pub(crate) cpu_s: f64,
     /// Most anonymous memory that was seen.
     pub(crate) rss_anon_bytes: u64,
+    /// How it ended.
+    pub(crate) status: ExitStatus,
+    /// All that it printed.
+    pub(crate) stdout: Vec<u8>,
     /// What it said of itself.
     pub(crate) said: Option<Said>,
 }
@@ -41,26 +45,54 @@ pub(crate) struct Said {
     pub(crate) settings: serde_json::Value,
 }
 
-/// Runs `command` on `core` to its end; what it says on stderr goes to `log`.
+/// Runs `command` to its end, on `core` or on all of them; what it says on stderr goes to `log`.
 ///
 /// # Errors
 /// When it cannot be started, fails, or takes longer than `limit`.
-pub(crate) fn to_end(mut command: Command, core: usize, log: &Path, limit: Duration) -> io::Result<Run> {
+pub(crate) fn to_success(
+    command: Command,
+    core: Option<usize>,
+    log: &Path,
+    limit: Duration,
+) -> io::Result<Run> {
+    let program = command.get_program().to_owned();
+    let run = to_end(command, core, log, limit)?;
+    if !run.status.success() {
+        let words = last_words(log);
+        return Err(io::Error::other(format!("{}: {}; {words}", program.display(), run.status)));
+    }
+    Ok(run)
+}
+
+/// As [`to_success`], but it may fail.
+///
+/// # Errors
+/// When it cannot be started, or takes longer than `limit`.
+pub(crate) fn to_end(
+    mut command: Command,
+    core: Option<usize>,
+    log: &Path,
+    limit: Duration,
+) -> io::Result<Run> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
     let program = command.get_program().to_owned();
     let explain = |error: io::Error| io::Error::other(format!("{}: {error}", program.display()));
     let cpu_before = process::children_cpu_time()?;
     let begin = Instant::now();
-    let child = cores::spawn_on(core, &mut command).map_err(explain)?;
-    let (end, output, rss_anon_bytes) = watch(child, begin, limit).map_err(explain)?;
-    if !output.status.success() {
-        return Err(explain(io::Error::other(format!("{}; {}", output.status, last_words(log)))));
-    }
+    let child = match core {
+        Some(core) => cores::spawn_on(core, &mut command),
+        None => command.spawn(),
+    };
+    let (end, output, rss_anon_bytes) = watch(child.map_err(explain)?, begin, limit).map_err(explain)?;
+    let cpu = process::children_cpu_time()? - cpu_before;
+    let said = output.stdout.split(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok());
     Ok(Run {
         wall_s: (end - begin).as_secs_f64(),
-        cpu_s: (process::children_cpu_time()? - cpu_before).as_secs_f64(),
+        cpu_s: cpu.as_secs_f64(),
         rss_anon_bytes,
-        said: output.stdout.split(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok()),
+        status: output.status,
+        stdout: output.stdout,
+        said,
     })
 }
 
@@ -98,7 +130,7 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        to_end(command, 0, log.path(), limit)
+        to_success(command, Some(0), log.path(), limit)
     }
 
     #[test]
@@ -107,7 +139,20 @@ mod tests {
         let run = run_script(count, LIMIT).unwrap();
         assert!(run.cpu_s > 0.0 && run.wall_s > 0.0 && run.said.is_none(), "{run:?}");
         let said = r#"echo hello; echo '{"wall_s":2.5,"cpu_s":1.5,"version":"1","settings":{}}'"#;
-        assert_eq!(run_script(said, LIMIT).unwrap().said.unwrap().wall_s, 2.5);
+        let run = run_script(said, LIMIT).unwrap();
+        assert_eq!(run.said.unwrap().wall_s, 2.5);
+        assert!(run.stdout.starts_with(b"hello\n"));
+    }
+
+    #[test]
+    fn a_run_is_on_its_core_or_on_all() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let cores = |core| {
+            let run = to_end(Command::new("nproc"), core, log.path(), LIMIT).unwrap();
+            String::from_utf8(run.stdout).unwrap().trim().parse::<usize>().unwrap()
+        };
+        assert_eq!(cores(Some(0)), 1);
+        assert_eq!(cores(None), thread::available_parallelism().unwrap().get());
     }
 
     #[test]
@@ -116,5 +161,8 @@ mod tests {
         assert!(error.contains("no room"), "{error}");
         let error = run_script("exec sleep 100", Duration::ZERO).unwrap_err().to_string();
         assert!(error.contains("not done"), "{error}");
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let run = to_end(Command::new("false"), None, log.path(), LIMIT).unwrap();
+        assert_eq!(run.status.code(), Some(1));
     }
 }

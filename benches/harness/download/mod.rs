@@ -107,7 +107,7 @@ impl<'a> Bench<'a> {
         let command = row.contender.command(self.places, &job);
         let log = self.places.log(&format!("{}-get", row.contender));
         let seed_cpu_before = process::cpu_time(self.seed.pid())?;
-        let run = run::to_end(command, LEECHER_CORE, &log, ROUND_LIMIT)?;
+        let run = run::to_success(command, Some(LEECHER_CORE), &log, ROUND_LIMIT)?;
         let seed_cpu = process::cpu_time(self.seed.pid())? - seed_cpu_before;
         compare::files(&torrent.payload, &folder.join(torrent.payload.file_name().unwrap_or_default()))?;
         let (mut wall_s, mut cpu_s) = (run.wall_s, run.cpu_s);
