@@ -3,6 +3,8 @@
 //! The payload is cut into spans of whole pieces. A rayon thread takes a span, maps what it covers of each file, one
 //! mapping at a time, and hashes it in order. So memory, mappings and open files are bounded by the threads.
 
+mod piece_hasher;
+
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -12,13 +14,13 @@ use protocol::geometry::{Extent, FileLayout, Geometry};
 use protocol::meta::Info;
 use protocol::piece_set::PieceSet;
 use rayon::prelude::*;
-use sha1::{Digest, Sha1};
 
 use super::file::{self, FileError, Stamp, compare, may_be_mapped};
 use super::guard;
 use super::mapping::Mapping;
 use super::task::Task;
 use super::torrent::in_memory;
+use piece_hasher::PieceHasher;
 
 /// Bytes that one task hashes: long enough to read in order, short enough to keep all threads busy at the end.
 const SPAN_LENGTH: u64 = 32 * 1024 * 1024;
@@ -220,71 +222,10 @@ impl SpanTask<'_> {
     }
 }
 
-/// Cuts a run of bytes at the ends of pieces and hashes each.
-struct PieceHasher<'a> {
-    geometry: &'a Geometry,
-    pieces: &'a mut [Option<PieceHash>],
-    first: u32,
-    /// The piece under way, counted from `first`.
-    current: usize,
-    /// Where in the payload the next byte lies.
-    position: u64,
-    sha: Sha1,
-    /// Whether all bytes of the piece under way were there.
-    is_whole: bool,
-}
-
-impl<'a> PieceHasher<'a> {
-    fn new(geometry: &'a Geometry, first: u32, pieces: &'a mut [Option<PieceHash>]) -> Self {
-        let position = geometry.piece_range(first).start;
-        Self { geometry, pieces, first, current: 0, position, sha: Sha1::new(), is_whole: true }
-    }
-
-    /// What the span covers of the payload.
-    fn range(&self) -> Range<u64> {
-        let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
-        self.position..self.geometry.piece_range(self.first.saturating_add(count - 1)).end
-    }
-
-    fn update(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let part = in_memory(self.left()).min(bytes.len());
-            self.sha.update(&bytes[..part]);
-            self.advance(part as u64);
-            bytes = &bytes[part..];
-        }
-    }
-
-    /// Goes past bytes that are not there; their pieces get no hash.
-    fn skip(&mut self, mut length: u64) {
-        while length > 0 {
-            let part = self.left().min(length);
-            self.is_whole = false;
-            self.advance(part);
-            length -= part;
-        }
-    }
-
-    /// Bytes to the end of the piece under way.
-    fn left(&self) -> u64 {
-        let piece = self.first + u32::try_from(self.current).unwrap_or(u32::MAX);
-        self.geometry.piece_range(piece).end - self.position
-    }
-
-    fn advance(&mut self, length: u64) {
-        let is_end = self.left() == length;
-        self.position += length;
-        if is_end {
-            let hash = self.sha.finalize_reset();
-            self.pieces[self.current] = self.is_whole.then(|| hash.into());
-            self.current += 1;
-            self.is_whole = true;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sha1::{Digest, Sha1};
+
     use super::*;
 
     /// Files whose bytes differ everywhere, so that a piece out of place would show.
