@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 const SEED: u64 = 0x6274_6420_6265_6e63;
 const CHUNK_LENGTH: usize = 1 << 20;
 
@@ -22,6 +24,19 @@ pub fn prepare(directory: &Path, length: u64) -> io::Result<PathBuf> {
         fs::rename(partial, &path)?;
     }
     Ok(path)
+}
+
+/// Drops the payload at `path` from the page cache and reads it again, so that it lies there as reading leaves it: what
+/// writing leaves, in small pieces or large ones, differs from time to time, and with it what each access costs.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn settle(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    // Pages that are still to be written are not dropped.
+    file.sync_all()?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    warm(path)
 }
 
 fn write(path: &Path, length: u64) -> io::Result<()> {
@@ -69,5 +84,8 @@ mod tests {
         let blocks: HashSet<_> = bytes.chunks(1024).collect();
         assert_eq!(blocks.len(), 98);
         assert_eq!(prepare(directory.path(), 100_003).unwrap(), path, "and is kept");
+        settle(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        settle(&directory.path().join("none")).unwrap_err();
     }
 }

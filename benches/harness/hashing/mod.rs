@@ -77,6 +77,7 @@ pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
 impl<'a> Bench<'a> {
     fn prepare(settings: &Settings, places: &'a Places) -> io::Result<Self> {
         let path = payload::prepare(&places.directory, settings.size)?;
+        payload::settle(&path)?;
         let torrent = torrent::create(&path, torrent::PIECE_LENGTH)?;
         let truth = Truth::of(&torrent)?;
         Ok(Self { places, torrent, truth, cores: settings.cores, folder: places.directory.join("hash") })
