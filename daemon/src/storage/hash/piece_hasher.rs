@@ -55,6 +55,15 @@ impl<'a> PieceHasher<'a> {
         }
     }
 
+    /// Takes the hashes of the next pieces, of which nothing was taken in: others have hashed them.
+    pub(super) fn take(&mut self, hashes: Vec<Option<PieceHash>>) {
+        for hash in hashes {
+            self.position += self.left();
+            self.pieces[self.current] = hash;
+            self.current += 1;
+        }
+    }
+
     /// Bytes to the end of the piece under way.
     fn left(&self) -> u64 {
         let piece = self.first + u32::try_from(self.current).unwrap_or(u32::MAX);
