@@ -14,7 +14,7 @@ use crate::storage::mapping::Mapping;
 use crate::storage::sha1::digest_all;
 use crate::storage::task::Task;
 
-/// Bytes of a long piece that the kernel reads ahead: a disk that turns moves its head seldom enough.
+/// Bytes of a long piece that are read ahead at a time: enough that a disk that turns seldom moves its head.
 const AHEAD_LENGTH: usize = 8 * CHUNK_LENGTH;
 
 /// Pieces that lie end to end.
