@@ -41,8 +41,19 @@ pub fn prepare_number(directory: &Path, length: u64, number: u64) -> io::Result<
 /// When it cannot be opened.
 pub fn cool(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
+    // Pages that are still to be written are not forgotten.
     file.sync_all()?;
     Ok(posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+}
+
+/// Drops the payload at `path` from the page cache and reads it again, so that it lies there as reading leaves it: what
+/// writing leaves, in small pieces or large ones, differs from time to time, and with it what each access costs.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn settle(path: &Path) -> io::Result<()> {
+    cool(path)?;
+    warm(path)
 }
 
 fn write(path: &Path, length: u64, number: u64) -> io::Result<()> {
@@ -105,5 +116,8 @@ mod tests {
         assert!(bytes.chunks(1024).zip(other.chunks(1024)).all(|(ours, theirs)| ours != theirs));
         cool(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), bytes, "what was forgotten is read again");
+        settle(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        settle(&directory.path().join("none")).unwrap_err();
     }
 }

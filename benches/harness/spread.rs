@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// Digits after the point, unless more are asked for.
+const DIGITS: usize = 2;
+
 /// Median and ends of some figures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
@@ -33,7 +36,8 @@ impl Spread {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} ({:.2}-{:.2})", self.median, self.min, self.max)
+        let digits = f.precision().unwrap_or(DIGITS);
+        write!(f, "{:.digits$} ({:.digits$}-{:.digits$})", self.median, self.min, self.max)
     }
 }
 
@@ -45,6 +49,8 @@ mod tests {
     fn a_spread_has_its_median_in_the_middle() {
         assert_eq!(Spread::of([]), None);
         assert_eq!(Spread::of([3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
-        assert_eq!(Spread::of([4.0, 1.0]).unwrap().to_string(), "2.50 (1.00-4.00)");
+        let two = Spread::of([4.0, 1.0]).unwrap();
+        assert_eq!(two.to_string(), "2.50 (1.00-4.00)");
+        assert_eq!(format!("{two:.3}"), "2.500 (1.000-4.000)");
     }
 }

@@ -22,6 +22,8 @@ pub struct Torrent {
     pub file: PathBuf,
     /// Its pieces.
     pub geometry: Geometry,
+    /// SHA-1 of each of them, end to end.
+    pub pieces: Vec<u8>,
     /// Its name.
     pub info_hash: InfoHash,
 }
@@ -33,10 +35,12 @@ pub struct Torrent {
 pub fn create(payload: &Path, piece_length: u64) -> io::Result<Torrent> {
     let mut source = File::open(payload)?;
     let geometry = Geometry::new(source.metadata()?.len(), piece_length).map_err(io::Error::other)?;
-    let info = info_dictionary(payload, &geometry, &hash_pieces(&mut source, &geometry)?)?;
+    let pieces = hash_pieces(&mut source, &geometry)?;
+    let info = info_dictionary(payload, &geometry, &pieces)?;
     let file = payload.with_extension("torrent");
     fs::write(&file, [b"d4:info", info.as_slice(), b"e"].concat())?;
-    Ok(Torrent { payload: payload.to_owned(), file, geometry, info_hash: InfoHash::of_info(&info) })
+    let info_hash = InfoHash::of_info(&info);
+    Ok(Torrent { payload: payload.to_owned(), file, geometry, pieces, info_hash })
 }
 
 fn info_dictionary(payload: &Path, geometry: &Geometry, pieces: &[u8]) -> io::Result<Vec<u8>> {
@@ -77,6 +81,7 @@ mod tests {
         expected.extend(Sha1::digest("c"));
         expected.extend(b"ee");
         assert_eq!(fs::read(&torrent.file).unwrap(), expected);
+        assert_eq!(torrent.pieces, expected[63..103]);
         assert_eq!(torrent.info_hash, InfoHash::of_info(&expected[7..expected.len() - 1]));
     }
 }

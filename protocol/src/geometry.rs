@@ -120,6 +120,15 @@ impl Geometry {
         self.piece_range(pieces.start).start..self.piece_range(pieces.end - 1).end
     }
 
+    /// What the pieces that begin and end in `range` of the payload cover of it; empty at its start when there are none.
+    pub fn bytes_within(&self, range: Range<u64>) -> Range<u64> {
+        let piece_length = u64::from(self.piece_length);
+        let start = range.start.next_multiple_of(piece_length);
+        let end =
+            if range.end >= self.length { self.length } else { range.end / piece_length * piece_length };
+        if start < end { start..end } else { range.start..range.start }
+    }
+
     /// Where `block` lies in the payload, or `None` when it is empty, longer than [`MAX_BLOCK_LENGTH`], or not
     /// inside its piece. Every request of a peer goes through here.
     pub fn block_range(&self, block: Block) -> Option<Range<u64>> {
@@ -240,6 +249,13 @@ mod tests {
         assert_eq!(geometry.pieces_of(29..31), 0..2);
         assert_eq!(geometry.pieces_of(90..100), 3..4);
         assert!(geometry.pieces_of(30..30).is_empty());
+        assert_eq!(geometry.bytes_within(0..100), 0..100);
+        assert_eq!(geometry.bytes_within(1..99), 30..90);
+        assert_eq!(geometry.bytes_within(61..100), 90..100);
+        assert_eq!(geometry.bytes_within(30..60), 30..60);
+        for range in [0..29, 29..31, 31..60, 91..100, 60..60] {
+            assert_eq!(geometry.bytes_within(range.clone()), range.start..range.start);
+        }
         assert_eq!([0..1, 1..4, 2..2].map(|pieces| geometry.bytes_of(pieces)), [0..30, 30..100, 0..0]);
     }
 

@@ -9,7 +9,6 @@ mod leecher;
 mod options;
 mod result;
 mod table;
-mod transfer;
 
 use std::fs::{self, File};
 use std::io;
@@ -22,7 +21,7 @@ use crate::cores::{self, Cores};
 use crate::places::Places;
 use crate::server::Server;
 use crate::torrent::{self, Torrent};
-use crate::{payload, process, size, tracker};
+use crate::{payload, process, run, size, tracker};
 use leecher::Job;
 pub use leecher::Leecher;
 pub use options::{Options, Settings};
@@ -108,20 +107,20 @@ impl<'a> Bench<'a> {
         let command = row.contender.command(self.places, &job);
         let log = self.places.log(&format!("{}-get", row.contender));
         let seed_cpu_before = process::cpu_time(self.seed.pid())?;
-        let transfer = transfer::run(command, Cores::One(LEECHER_CORE), &log, ROUND_LIMIT)?;
+        let run = run::to_success(command, Cores::One(LEECHER_CORE), &log, ROUND_LIMIT)?;
         let seed_cpu = process::cpu_time(self.seed.pid())? - seed_cpu_before;
         compare::files(&torrent.payload, &folder.join(torrent.payload.file_name().unwrap_or_default()))?;
-        let (mut wall_s, mut cpu_s) = (transfer.wall_s, transfer.cpu_s);
-        if let Some(said) = transfer.said {
+        let (mut wall_s, mut cpu_s) = (run.wall_s, run.cpu_s);
+        if let Some(said) = run.said {
             (wall_s, cpu_s) = (said.wall_s, said.cpu_s);
             (row.version, row.settings) = (Some(said.version), Some(said.settings));
         }
         Ok(Report {
             wall_s,
             cpu_s,
-            process_wall_s: transfer.wall_s,
-            process_cpu_s: transfer.cpu_s,
-            rss_anon_bytes: transfer.rss_anon_bytes,
+            process_wall_s: run.wall_s,
+            process_cpu_s: run.cpu_s,
+            rss_anon_bytes: run.rss_anon_bytes,
             seed_cpu_s: seed_cpu.as_secs_f64(),
         })
     }

@@ -1,7 +1,11 @@
 //! Hashes the pieces of a payload in parallel, from mapped files.
 //!
 //! The payload is cut into spans of whole pieces. A rayon thread takes a span, maps what it covers of each file, one
-//! mapping at a time, and hashes it in order. So memory, mappings and open files are bounded by the threads.
+//! mapping at a time, and hashes it: pieces that lie in the file several at a time, what is left of others in order.
+//! So memory, mappings and open files are bounded by the threads.
+
+mod piece_hasher;
+mod whole;
 
 use std::fs::File;
 use std::ops::Range;
@@ -12,15 +16,17 @@ use protocol::geometry::{Extent, FileLayout, Geometry};
 use protocol::meta::Info;
 use protocol::piece_set::PieceSet;
 use rayon::prelude::*;
-use sha1::{Digest, Sha1};
 
 use super::file::{self, FileError, Stamp, compare, may_be_mapped};
 use super::guard;
 use super::mapping::Mapping;
+use super::sha1::MAX_LANES;
 use super::task::Task;
 use super::torrent::in_memory;
+use piece_hasher::PieceHasher;
+use whole::WholePieces;
 
-/// Bytes that one task hashes: long enough to read in order, short enough to keep all threads busy at the end.
+/// Bytes that one task hashes, unless pieces are long: long enough to read in order, short enough to keep all threads busy at the end.
 const SPAN_LENGTH: u64 = 32 * 1024 * 1024;
 /// Bytes that are entered into the page table, and hashed, at a time.
 const CHUNK_LENGTH: usize = 1024 * 1024;
@@ -118,11 +124,16 @@ impl Hashing<'_> {
         vec![None; self.geometry.piece_count() as usize]
     }
 
+    /// Pieces that a thread hashes at a time: as many as there are lanes, where that leaves no thread without.
+    fn lanes(&self) -> usize {
+        (self.geometry.piece_count() as usize / rayon::current_num_threads()).clamp(1, MAX_LANES)
+    }
+
     fn spans<'a>(
         &'a self,
         pieces: &'a mut [Option<PieceHash>],
     ) -> impl ParallelIterator<Item = SpanTask<'a>> {
-        let length = in_memory((SPAN_LENGTH / u64::from(self.geometry.piece_length())).max(1));
+        let length = in_memory(SPAN_LENGTH / u64::from(self.geometry.piece_length())).max(self.lanes());
         let firsts = (0..self.geometry.piece_count()).into_par_iter().step_by(length);
         pieces.par_chunks_mut(length).zip(firsts).map(|(pieces, first)| SpanTask {
             hasher: PieceHasher::new(self.geometry, first, pieces),
@@ -196,15 +207,31 @@ impl SpanTask<'_> {
 
     fn read_mapped(&mut self, file: &File, offset: u64, length: usize) -> std::io::Result<()> {
         let mapping = Mapping::new(file, offset, length)?;
-        let mut start = 0;
-        while start < length && !self.task.is_cancelled() {
-            let end = (start + CHUNK_LENGTH).min(length);
-            let next = end..(end + CHUNK_LENGTH).min(length);
+        let start = self.hasher.position;
+        let whole = self.hasher.geometry.bytes_within(start..start + length as u64);
+        let run = in_memory(whole.start - start)..in_memory(whole.end - start);
+        self.read_chunks(&mapping, 0..run.start)?;
+        if !run.is_empty() && !self.task.is_cancelled() {
+            let piece_length = self.hasher.geometry.piece_length() as usize;
+            let whole = WholePieces { mapping: &mapping, run: run.clone(), piece_length, task: self.task };
+            let outcome = whole.hash();
+            self.hasher.take(outcome.hashes);
+            outcome.failure.map_or(Ok(()), Err)?;
+        }
+        self.read_chunks(&mapping, run.end..length)
+    }
+
+    /// Reads what belongs to pieces that reach beyond the file.
+    fn read_chunks(&mut self, mapping: &Mapping, range: Range<usize>) -> std::io::Result<()> {
+        let mut start = range.start;
+        while start < range.end && !self.task.is_cancelled() {
+            let end = (start + CHUNK_LENGTH).min(range.end);
+            let next = end..(end + CHUNK_LENGTH).min(range.end);
             if !next.is_empty() {
                 mapping.prefetch(next)?;
             }
             mapping.populate(start..end)?;
-            guard::with_bytes(&mapping, start..end, |bytes| self.hasher.update(bytes))
+            guard::with_bytes(mapping, start..end, |bytes| self.hasher.update(bytes))
                 .map_err(std::io::Error::other)?;
             self.task.add_hashed((end - start) as u64);
             start = end;
@@ -236,71 +263,10 @@ impl SpanTask<'_> {
     }
 }
 
-/// Cuts a run of bytes at the ends of pieces and hashes each.
-struct PieceHasher<'a> {
-    geometry: &'a Geometry,
-    pieces: &'a mut [Option<PieceHash>],
-    first: u32,
-    /// The piece under way, counted from `first`.
-    current: usize,
-    /// Where in the payload the next byte lies.
-    position: u64,
-    sha: Sha1,
-    /// Whether all bytes of the piece under way were there.
-    is_whole: bool,
-}
-
-impl<'a> PieceHasher<'a> {
-    fn new(geometry: &'a Geometry, first: u32, pieces: &'a mut [Option<PieceHash>]) -> Self {
-        let position = geometry.piece_range(first).start;
-        Self { geometry, pieces, first, current: 0, position, sha: Sha1::new(), is_whole: true }
-    }
-
-    /// What the span covers of the payload.
-    fn range(&self) -> Range<u64> {
-        let count = u32::try_from(self.pieces.len()).unwrap_or(u32::MAX);
-        self.position..self.geometry.piece_range(self.first.saturating_add(count - 1)).end
-    }
-
-    fn update(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let part = in_memory(self.left()).min(bytes.len());
-            self.sha.update(&bytes[..part]);
-            self.advance(part as u64);
-            bytes = &bytes[part..];
-        }
-    }
-
-    /// Goes past bytes that are not there; their pieces get no hash.
-    fn skip(&mut self, mut length: u64) {
-        while length > 0 {
-            let part = self.left().min(length);
-            self.is_whole = false;
-            self.advance(part);
-            length -= part;
-        }
-    }
-
-    /// Bytes to the end of the piece under way.
-    fn left(&self) -> u64 {
-        let piece = self.first + u32::try_from(self.current).unwrap_or(u32::MAX);
-        self.geometry.piece_range(piece).end - self.position
-    }
-
-    fn advance(&mut self, length: u64) {
-        let is_end = self.left() == length;
-        self.position += length;
-        if is_end {
-            let hash = self.sha.finalize_reset();
-            self.pieces[self.current] = self.is_whole.then(|| hash.into());
-            self.current += 1;
-            self.is_whole = true;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sha1::{Digest, Sha1};
+
     use super::*;
 
     /// Files whose bytes differ everywhere, so that a piece out of place would show.

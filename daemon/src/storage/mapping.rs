@@ -9,6 +9,10 @@ use std::ops::Range;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
+/// Bytes that are asked for in one call of [`Mapping::prefetch`]. Of a longer range the kernel would read the start: as
+/// much as the device takes in one request, or its `read_ahead_kb` if that is more.
+const PREFETCH_LENGTH: usize = 256 * 1024;
+
 /// A mapping of a file, or of a part of it. Mapping and unmapping take the process's `mmap_lock` and interrupt other
 /// cores: neither ever happens on a ring thread.
 #[derive(Debug)]
@@ -57,7 +61,11 @@ impl Mapping {
     /// # Errors
     /// What `madvise` says.
     pub fn prefetch(&self, range: Range<usize>) -> io::Result<()> {
-        self.memory.advise_range(Advice::WillNeed, range.start, range.len())
+        let mut starts = range.clone().step_by(PREFETCH_LENGTH);
+        starts.try_for_each(|start| {
+            let length = PREFETCH_LENGTH.min(range.end - start);
+            self.memory.advise_range(Advice::WillNeed, start, length)
+        })
     }
 
     /// Reads `range` and enters it into the page table, waiting for the disk.

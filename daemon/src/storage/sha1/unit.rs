@@ -1,6 +1,10 @@
 //! The SHA unit of an x86-64 processor: the rounds of SHA-1, in several lanes at once.
 //!
 //! Called by the lanes of [`super`] alone, with whole chunks. All that is unsafe about hashing is here.
+//!
+//! What is hot is written with plain loops over lanes and arrays of vectors. A closure given to `map` or an iterator
+//! over lanes of structs is compiled apart from the features or in another order, as the build has it: it is up to 25
+//! times slower then.
 
 pub(super) use arch::ShaUnit;
 
@@ -35,92 +39,107 @@ mod arch {
 
     #[target_feature(enable = "sha,ssse3,sse4.1")]
     fn compress<const LANES: usize>(states: &mut [State; LANES], runs: [&[Chunk]; LANES]) {
-        let mut lanes = states.map(|state| Lane::new(state));
-        for chunk in 0..runs.first().map_or(0, |run| run.len()) {
-            compress_one(&mut lanes, runs.map(|run| &run[chunk]));
+        let zeros = _mm_setzero_si128();
+        let mut lanes = Lanes {
+            abcd: [zeros; LANES],
+            e: [zeros; LANES],
+            then: [zeros; LANES],
+            words: [[zeros; LANES]; 4],
+        };
+        for (lane, state) in states.iter().enumerate() {
+            lanes.enter(lane, *state);
         }
-        *states = lanes.map(|lane| lane.state());
+        for chunk in 0..runs.first().map_or(0, |run| run.len()) {
+            lanes.compress(&runs, chunk);
+        }
+        for (lane, state) in states.iter_mut().enumerate() {
+            *state = lanes.state(lane);
+        }
     }
 
-    /// What the unit works on, five words as it wants them: `a` in the highest place of its vector, and so is `e`.
-    #[derive(Clone, Copy)]
-    struct Lane {
-        abcd: __m128i,
-        e: __m128i,
+    /// What the unit works on, in each lane: five words as it wants them, `a` in the highest place of its vector, and
+    /// so is `e`.
+    struct Lanes<const LANES: usize> {
+        abcd: [__m128i; LANES],
+        e: [__m128i; LANES],
         /// `abcd` of four rounds ago: its `a`, rotated, is what `e` has become.
-        then: __m128i,
+        then: [__m128i; LANES],
         /// The last sixteen words of the message, as the rounds stretch it.
-        words: [__m128i; 4],
+        words: [[__m128i; LANES]; 4],
     }
 
-    impl Lane {
+    impl<const LANES: usize> Lanes<LANES> {
         #[target_feature(enable = "sse2")]
-        fn new(state: State) -> Self {
+        fn enter(&mut self, lane: usize, state: State) {
             let [a, b, c, d, e] = state.map(u32::cast_signed);
-            let abcd = _mm_set_epi32(a, b, c, d);
-            Self { abcd, e: _mm_set_epi32(e, 0, 0, 0), then: abcd, words: [abcd; 4] }
+            self.abcd[lane] = _mm_set_epi32(a, b, c, d);
+            self.e[lane] = _mm_set_epi32(e, 0, 0, 0);
         }
 
         #[target_feature(enable = "sse4.1")]
-        fn state(self) -> State {
+        fn state(&self, lane: usize) -> State {
+            let (abcd, e) = (self.abcd[lane], self.e[lane]);
             let words = [
-                _mm_extract_epi32::<3>(self.abcd),
-                _mm_extract_epi32::<2>(self.abcd),
-                _mm_extract_epi32::<1>(self.abcd),
-                _mm_extract_epi32::<0>(self.abcd),
-                _mm_extract_epi32::<3>(self.e),
+                _mm_extract_epi32::<3>(abcd),
+                _mm_extract_epi32::<2>(abcd),
+                _mm_extract_epi32::<1>(abcd),
+                _mm_extract_epi32::<0>(abcd),
+                _mm_extract_epi32::<3>(e),
             ];
             words.map(i32::cast_unsigned)
         }
-    }
 
-    /// The 80 rounds, four at a time, of one chunk in each lane. The compiler unrolls all of it.
-    #[inline]
-    #[target_feature(enable = "sha,ssse3,sse4.1")]
-    fn compress_one<const LANES: usize>(lanes: &mut [Lane; LANES], chunks: [&Chunk; LANES]) {
-        let before = *lanes;
-        for (lane, chunk) in lanes.iter_mut().zip(chunks) {
-            lane.words = [load(chunk, 0), load(chunk, 1), load(chunk, 2), load(chunk, 3)];
-            lane.then = lane.abcd;
-            let e = _mm_add_epi32(lane.e, lane.words[0]);
-            lane.abcd = _mm_sha1rnds4_epu32::<0>(lane.abcd, e);
+        /// The 80 rounds, four at a time, of chunk number `chunk` in each lane. The compiler unrolls all of it.
+        #[inline]
+        #[target_feature(enable = "sha,ssse3,sse4.1")]
+        fn compress(&mut self, runs: &[&[Chunk]; LANES], chunk: usize) {
+            let (abcd, e) = (self.abcd, self.e);
+            for lane in 0..LANES {
+                let chunk = &runs[lane][chunk];
+                for quarter in 0..4 {
+                    self.words[quarter][lane] = load(chunk, quarter);
+                }
+                self.then[lane] = abcd[lane];
+                let e = _mm_add_epi32(e[lane], self.words[0][lane]);
+                self.abcd[lane] = _mm_sha1rnds4_epu32::<0>(abcd[lane], e);
+            }
+            self.rounds::<0, 1>();
+            self.rounds::<0, 2>();
+            self.rounds::<0, 3>();
+            // The function and constant of the rounds, and the places of their words.
+            macro_rules! rounds {
+                ($($function:literal: $($place:literal)*;)*) => {$($(
+                    self.schedule::<$place>();
+                    self.rounds::<$function, $place>();
+                )*)*};
+            }
+            rounds! { 0: 0; 1: 1 2 3 0 1; 2: 2 3 0 1 2; 3: 3 0 1 2 3; }
+            for lane in 0..LANES {
+                self.e[lane] = _mm_sha1nexte_epu32(self.then[lane], e[lane]);
+                self.abcd[lane] = _mm_add_epi32(self.abcd[lane], abcd[lane]);
+            }
         }
-        rounds::<0, 1, LANES>(lanes);
-        rounds::<0, 2, LANES>(lanes);
-        rounds::<0, 3, LANES>(lanes);
-        // The function and constant of the rounds, and the places of their words.
-        macro_rules! rounds {
-            ($($function:literal: $($place:literal)*;)*) => {$($(
-                schedule::<$place, LANES>(lanes);
-                rounds::<$function, $place, LANES>(lanes);
-            )*)*};
-        }
-        rounds! { 0: 0; 1: 1 2 3 0 1; 2: 2 3 0 1 2; 3: 3 0 1 2 3; }
-        for (lane, before) in lanes.iter_mut().zip(before) {
-            lane.e = _mm_sha1nexte_epu32(lane.then, before.e);
-            lane.abcd = _mm_add_epi32(lane.abcd, before.abcd);
-        }
-    }
 
-    /// Four rounds in each lane, with the words at `PLACE`.
-    #[inline]
-    #[target_feature(enable = "sha,ssse3,sse4.1")]
-    fn rounds<const FUNCTION: i32, const PLACE: usize, const LANES: usize>(lanes: &mut [Lane; LANES]) {
-        for lane in lanes {
-            let e = _mm_sha1nexte_epu32(lane.then, lane.words[PLACE]);
-            lane.then = lane.abcd;
-            lane.abcd = _mm_sha1rnds4_epu32::<FUNCTION>(lane.abcd, e);
+        /// Four rounds in each lane, with the words at `PLACE`.
+        #[inline]
+        #[target_feature(enable = "sha,ssse3,sse4.1")]
+        fn rounds<const FUNCTION: i32, const PLACE: usize>(&mut self) {
+            for lane in 0..LANES {
+                let e = _mm_sha1nexte_epu32(self.then[lane], self.words[PLACE][lane]);
+                self.then[lane] = self.abcd[lane];
+                self.abcd[lane] = _mm_sha1rnds4_epu32::<FUNCTION>(self.abcd[lane], e);
+            }
         }
-    }
 
-    /// Puts the next four words of the message in place of the oldest four, which are at `PLACE`.
-    #[inline]
-    #[target_feature(enable = "sha,ssse3,sse4.1")]
-    fn schedule<const PLACE: usize, const LANES: usize>(lanes: &mut [Lane; LANES]) {
-        for lane in lanes {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|age| lane.words[(PLACE + age) % 4]);
-            let sum = _mm_xor_si128(_mm_sha1msg1_epu32(a, b), c);
-            lane.words[PLACE] = _mm_sha1msg2_epu32(sum, d);
+        /// Puts the next four words of the message in place of the oldest four, which are at `PLACE`.
+        #[inline]
+        #[target_feature(enable = "sha,ssse3,sse4.1")]
+        fn schedule<const PLACE: usize>(&mut self) {
+            for lane in 0..LANES {
+                let sum = _mm_sha1msg1_epu32(self.words[PLACE][lane], self.words[(PLACE + 1) % 4][lane]);
+                let sum = _mm_xor_si128(sum, self.words[(PLACE + 2) % 4][lane]);
+                self.words[PLACE][lane] = _mm_sha1msg2_epu32(sum, self.words[(PLACE + 3) % 4][lane]);
+            }
         }
     }
 

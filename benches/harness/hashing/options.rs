@@ -1,0 +1,89 @@
+//! What the hash benchmark is asked to do.
+
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Parser;
+use serde::Serialize;
+
+use super::Contender;
+use crate::size;
+
+/// Hash benchmark: wall and CPU seconds of making a torrent and of checking one, on all cores, beside mktorrent,
+/// transmission, libtorrent and plain SHA-1 of openssl, in the same run.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "hash", version)]
+pub struct Options {
+    /// Payload [default: 1GiB]
+    #[arg(long, value_parser = size::parse)]
+    size: Option<u64>,
+    /// Measured rounds, after one that is not counted [default: 5]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Who takes part
+    #[arg(long, value_delimiter = ',', default_value = "btd,mktorrent,transmission,libtorrent,openssl")]
+    contenders: Vec<Contender>,
+    /// A smoke test: 64 MiB, one round; its figures say little
+    #[arg(long)]
+    quick: bool,
+    /// Write all figures there as well
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Directory of payload, torrents, logs and Python [default: bench beside the directory of this program]
+    #[arg(long)]
+    pub directory: Option<PathBuf>,
+}
+
+/// The options, checked and completed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    /// Bytes of payload.
+    pub size: u64,
+    /// Measured rounds.
+    pub rounds: u32,
+    /// Cores of this machine, which all take part.
+    pub cores: usize,
+    /// Who takes part, in the order of the table.
+    pub contenders: Vec<Contender>,
+}
+
+impl Options {
+    /// What to do: what is not said is as usual, or small where it is to be quick.
+    pub fn settings(&self) -> Settings {
+        let (size, rounds) = if self.quick { (64 << 20, 1) } else { (1 << 30, 5) };
+        let mut contenders = self.contenders.clone();
+        contenders.sort_unstable();
+        contenders.dedup();
+        Settings {
+            size: self.size.unwrap_or(size),
+            rounds: self.rounds.unwrap_or(rounds),
+            cores: thread::available_parallelism().map_or(1, usize::from),
+            contenders,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(args: &[&str]) -> Settings {
+        Options::try_parse_from([&["hash"], args].concat()).unwrap().settings()
+    }
+
+    #[test]
+    fn what_is_said_comes_before_what_is_quick() {
+        let usual = settings(&[]);
+        assert_eq!((usual.size, usual.rounds, usual.contenders.len()), (1 << 30, 5, 5));
+        let quick = settings(&["--quick"]);
+        assert_eq!((quick.size, quick.rounds), (64 << 20, 1));
+        let said = settings(&["--quick", "--rounds", "2", "--size", "3MiB"]);
+        assert_eq!((said.size, said.rounds), (3 << 20, 2));
+    }
+
+    #[test]
+    fn contenders_stand_in_the_order_of_the_table_and_once() {
+        let contenders = settings(&["--contenders", "openssl,btd,openssl"]).contenders;
+        assert_eq!(contenders, [Contender::Btd, Contender::Openssl]);
+    }
+}
