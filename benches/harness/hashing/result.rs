@@ -51,7 +51,7 @@ pub struct Report {
     pub process_wall_s: f64,
     /// CPU time of the whole process.
     pub process_cpu_s: f64,
-    /// Most anonymous memory that was seen.
+    /// Most anonymous memory that was seen; 0 when it ended before anybody looked.
     pub rss_anon_bytes: u64,
 }
 
@@ -90,9 +90,9 @@ impl Row {
         Spread::of(self.measured().map(figure))
     }
 
-    /// Most anonymous memory that was seen in any round; `None` where the contender failed.
+    /// Most anonymous memory that was seen in any round; `None` where the contender failed, or was too quick to be seen.
     pub(super) fn rss_anon_bytes(&self) -> Option<u64> {
-        self.measured().map(|report| report.rss_anon_bytes).max()
+        self.measured().map(|report| report.rss_anon_bytes).filter(|bytes| *bytes > 0).max()
     }
 
     fn measured(&self) -> impl Iterator<Item = &Report> {
@@ -139,6 +139,17 @@ mod tests {
         let report = Report::new(&run(Some(said)), 2_000_000_000);
         assert_eq!((report.wall_s, report.cpu_s, report.gb_per_cpu_s), (1.0, 2.0, 1.0));
         assert_eq!((report.process_wall_s, report.process_cpu_s), (3.0, 4.0));
+    }
+
+    #[test]
+    fn memory_that_nobody_saw_is_not_none() {
+        let contenders = vec![Contender::Btd];
+        let mut outcome = Outcome::new(&Settings { size: 1, rounds: 1, cores: 1, contenders });
+        let row = &mut outcome.rows[0];
+        row.reports.push(Report { rss_anon_bytes: 0, ..Report::new(&run(None), 1) });
+        assert_eq!(row.rss_anon_bytes(), None);
+        row.reports.push(Report::new(&run(None), 1));
+        assert_eq!(row.rss_anon_bytes(), Some(5));
     }
 
     #[test]
