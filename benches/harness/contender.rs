@@ -51,7 +51,7 @@ const RTORRENT_SETTINGS: [(&str, &str); 17] = [
     ("pieces.hash.on_completion.set", "no"),
     ("protocol.pex.set", "no"),
     ("protocol.encryption.set", "none"),
-    ("dht.mode.set", "disable"),
+    ("dht.mode.set", "off"),
     ("trackers.use_udp.set", "no"),
     ("network.http.max_open.set", "8"),
 ];
