@@ -14,6 +14,7 @@ use super::buffer::Buffers;
 use super::lease::Lease;
 use super::open::{OpenFile, OpenFiles};
 use super::run::{Run, runs};
+use super::task::Meter;
 use super::torrent::{Torrent, TorrentError, in_memory};
 use super::window;
 
@@ -24,6 +25,8 @@ pub(super) struct Fetching<'a> {
     pub(super) files: &'a OpenFiles,
     /// Memory for what is not mapped.
     pub(super) buffers: &'a Buffers,
+    /// Counts the bytes that are hashed first.
+    pub(super) meter: &'a Meter,
     /// Whose blocks are fetched.
     pub(super) torrent: &'a Arc<Torrent>,
 }
@@ -32,16 +35,10 @@ pub(super) struct Fetching<'a> {
 type Opened = BTreeMap<usize, Option<Arc<OpenFile>>>;
 
 impl Fetching<'_> {
-    /// Lends `blocks`, in their order; how many bytes had to be hashed for that.
-    pub(super) fn run(
-        &self,
-        blocks: &[Block],
-        goes_on: bool,
-        lease: &mut Lease,
-    ) -> Result<u64, TorrentError> {
-        let mut hashed = 0;
+    /// Lends `blocks`, in their order; `goes_on` says that the first begins where whoever asks had stopped before.
+    pub(super) fn run(&self, blocks: &[Block], goes_on: bool, lease: &mut Lease) -> Result<(), TorrentError> {
         for block in blocks {
-            hashed += self.torrent.prove(block.piece)?;
+            self.meter.add(self.torrent.prove(block.piece)?);
         }
         let runs = runs(self.torrent, blocks, goes_on);
         let opened = self.open(&runs)?;
@@ -53,7 +50,7 @@ impl Fetching<'_> {
             }
             lease.end_block();
         }
-        Ok(hashed)
+        Ok(())
     }
 
     fn open(&self, runs: &[Run]) -> Result<Opened, TorrentError> {

@@ -26,7 +26,8 @@ use super::torrent::in_memory;
 use piece_hasher::PieceHasher;
 use whole::WholePieces;
 
-/// Bytes that one task hashes, unless pieces are long: long enough to read in order, short enough to keep all threads busy at the end.
+/// Bytes that one task hashes, unless pieces are long: enough to read in order, few enough to keep all threads busy at the
+/// end.
 const SPAN_LENGTH: u64 = 32 * 1024 * 1024;
 /// Bytes that are entered into the page table, and hashed, at a time.
 const CHUNK_LENGTH: usize = 1024 * 1024;

@@ -222,9 +222,9 @@ fn run(shared: &Shared, jobs: &Receiver<Job>) {
         let result = if torrent.error().is_some() {
             Err(LaneError::Stopped)
         } else {
-            let fetching = Fetching { files: &shared.files, buffers: &shared.buffers, torrent: &torrent };
-            let hashed = fetching.run(&blocks, goes_on, &mut lease);
-            hashed.map(|bytes| shared.meter.add(bytes)).map_err(|error| refuse(&torrent, error))
+            let Shared { files, buffers, meter, .. } = shared;
+            let fetching = Fetching { files, buffers, meter, torrent: &torrent };
+            fetching.run(&blocks, goes_on, &mut lease).map_err(|error| refuse(&torrent, error))
         };
         let _ = reply.send(result.map(|()| lease));
     }

@@ -18,21 +18,15 @@ pub(super) struct Batch {
     lease: Lease,
     /// Bytes that have left.
     sent: usize,
-    /// Bytes that have not.
-    left: usize,
 }
 
 impl Batch {
-    pub(super) fn new() -> Self {
-        Self::default()
-    }
-
     /// Empties the batch and gives back what it was lent.
     pub(super) fn clear(&mut self) {
         self.control.clear();
         self.blocks.clear();
         self.lease.clear();
-        (self.sent, self.left) = (0, 0);
+        self.sent = 0;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,7 +56,6 @@ impl Batch {
     /// Adds small messages. They go before all blocks of the batch.
     pub(super) fn push_control(&mut self, bytes: &[u8]) {
         self.control.extend_from_slice(bytes);
-        self.left += bytes.len();
     }
 
     /// Where payload is lent to; follow with [`Batch::push_block`].
@@ -73,7 +66,6 @@ impl Batch {
     /// Adds the block that was just lent.
     pub(super) fn push_block(&mut self, block: Block) {
         self.blocks.push(block);
-        self.left += length_of(&block);
     }
 
     /// Makes a batch of `blocks`, all of which `lease` holds in order.
@@ -135,8 +127,7 @@ impl Batch {
     /// Notes that `sent` more bytes have left; whether that was all.
     pub(super) fn advance(&mut self, sent: usize) -> bool {
         self.sent += sent;
-        self.left -= sent;
-        self.left == 0
+        self.sent == self.control.len() + self.blocks.iter().map(length_of).sum::<usize>()
     }
 }
 

@@ -15,16 +15,37 @@ pub(super) const CHUNK_LENGTH: u32 = 128 * 1024;
 /// Most of each kind that are kept for the next one to ask.
 const MAX_KEPT: usize = 256;
 
-/// The pools of one worker.
+/// What was given back, for the next one to ask.
+#[derive(Debug)]
+struct Pool<T>(RefCell<Vec<T>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<T> Pool<T> {
+    fn take(&self, make: impl FnOnce() -> T) -> T {
+        let kept = self.0.borrow_mut().pop();
+        kept.unwrap_or_else(make)
+    }
+
+    fn give(&self, thing: T) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < MAX_KEPT {
+            kept.push(thing);
+        }
+    }
+}
+
+/// The pools of one worker. Batches and gather lists are boxed: they travel with operations of the ring.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    receive: RefCell<Vec<Box<[u8]>>>,
+    receive: Pool<Box<[u8]>>,
     chunks: Chunks,
-    // Boxed: batches travel with operations of the ring.
-    #[expect(clippy::vec_box, reason = "a batch is handed out and taken back boxed")]
-    batches: RefCell<Vec<Box<Batch>>>,
-    #[expect(clippy::vec_box, reason = "as batches are")]
-    gathers: RefCell<Vec<Box<Gather>>>,
+    batches: Pool<Box<Batch>>,
+    gathers: Pool<Box<Gather>>,
 }
 
 /// Where a peer is read into. Its memory stays where it is when this moves.
@@ -54,8 +75,7 @@ impl Landing {
 
 impl Buffers {
     pub(super) fn take(&self) -> Landing {
-        let kept = self.receive.borrow_mut().pop();
-        Landing::Small(kept.unwrap_or_else(|| vec![0; BUFFER_LENGTH].into()))
+        Landing::Small(self.receive.take(|| vec![0; BUFFER_LENGTH].into()))
     }
 
     /// Memory for blocks.
@@ -65,35 +85,31 @@ impl Buffers {
 
     pub(super) fn give(&self, landing: Landing) {
         // A chunk finds its way back by itself.
-        let Landing::Small(buffer) = landing else { return };
-        let mut kept = self.receive.borrow_mut();
-        if kept.len() < MAX_KEPT {
-            kept.push(buffer);
+        if let Landing::Small(buffer) = landing {
+            self.receive.give(buffer);
         }
     }
 
     /// An empty batch.
     pub(super) fn take_batch(&self) -> Box<Batch> {
-        self.batches.borrow_mut().pop().unwrap_or_else(|| Box::new(Batch::new()))
+        self.batches.take(Box::default)
     }
 
     pub(super) fn give_batch(&self, mut batch: Box<Batch>) {
         batch.clear();
-        let mut kept = self.batches.borrow_mut();
-        if kept.len() < MAX_KEPT && !batch.is_outsized() {
-            kept.push(batch);
+        if !batch.is_outsized() {
+            self.batches.give(batch);
         }
     }
 
     /// A gather list, to be filled.
     pub(super) fn take_gather(&self) -> Box<Gather> {
-        self.gathers.borrow_mut().pop().unwrap_or_else(|| Box::new(Gather::new()))
+        self.gathers.take(|| Box::new(Gather::new()))
     }
 
     pub(super) fn give_gather(&self, gather: Box<Gather>) {
-        let mut kept = self.gathers.borrow_mut();
-        if kept.len() < MAX_KEPT && !gather.is_outsized() {
-            kept.push(gather);
+        if !gather.is_outsized() {
+            self.gathers.give(gather);
         }
     }
 }

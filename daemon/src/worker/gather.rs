@@ -85,7 +85,7 @@ pub(super) mod tests {
 
     /// A batch of a small message and the headers of two blocks, which have no bytes: nothing needs lending.
     pub(in super::super) fn batch() -> Batch {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         batch.push_control(b"hello");
         for piece in [1, 2] {
             batch.lease().end_empty_block();
@@ -142,7 +142,7 @@ pub(super) mod tests {
 
     #[test]
     fn small_messages_alone_go_on_where_they_stopped() {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         batch.push_control(b"hello");
         batch.advance(2);
         batch.give_back();

@@ -50,7 +50,7 @@ struct Writer<'a> {
     context: &'a Context,
     connection: &'a Rc<Connection>,
     pace: Pace,
-    /// The last block that was asked for.
+    /// The last block that was lent.
     last: Option<Block>,
 }
 
@@ -69,8 +69,7 @@ impl<'a> Writer<'a> {
         let max_blocks = turn.as_ref().map_or(pace, |turn| (turn.bytes() / BLOCK_BYTES).clamp(1, pace));
         let mut batch = self.context.buffers.take_batch();
         let cold = self.gather(&mut batch, max_blocks)?;
-        let before = batch.blocks().last().copied().or(self.last);
-        self.last = cold.last().copied().or(before);
+        self.last = batch.blocks().last().copied().or(self.last);
         if let Some(turn) = turn {
             let lengths = batch.blocks().iter().chain(&cold).map(|block| block.length as usize);
             turn.spend(lengths.sum());
@@ -84,11 +83,8 @@ impl<'a> Writer<'a> {
         }
         // Files of a torrent may lie on several devices, each with a lane of its own. Padding goes with any.
         let lane_of = |block: &Block| self.connection.torrent().and_then(|torrent| torrent.lane_of(*block));
-        let mut before = before;
         for blocks in cold.chunk_by(|a, b| lane_of(b).is_none() || lane_of(a) == lane_of(b)) {
-            let goes_on = before.is_some_and(|before| blocks[0].follows(before));
-            before = blocks.last().copied();
-            let lease = self.fetch(blocks, goes_on).await?;
+            let lease = self.fetch(blocks).await?;
             batch.fill(blocks, lease);
             batch = self.send(batch).await?;
         }
@@ -162,8 +158,10 @@ impl<'a> Writer<'a> {
         Ok(cold)
     }
 
-    /// Has `blocks` fetched from disk; `goes_on` says that they begin where the peer had stopped before.
-    async fn fetch(&self, blocks: &[Block], goes_on: bool) -> Result<Lease, Ended> {
+    /// Has `blocks` fetched from disk, and more ahead where they go on from those before.
+    async fn fetch(&mut self, blocks: &[Block]) -> Result<Lease, Ended> {
+        let goes_on = self.last.zip(blocks.first()).is_some_and(|(last, first)| first.follows(last));
+        self.last = blocks.last().copied();
         let Some(torrent) = self.connection.torrent() else { return Err(Ended::TorrentStopped) };
         let mut fetched = pin!(self.context.lanes.fetch(torrent, blocks, goes_on));
         loop {
@@ -191,7 +189,7 @@ impl<'a> Writer<'a> {
                 batch.give_back();
             }
             if batch.is_given_back() {
-                let lease = self.fetch(batch.blocks(), false).await?;
+                let lease = self.fetch(batch.blocks()).await?;
                 batch.lend_again(lease);
                 lent_at = Instant::now();
             }
