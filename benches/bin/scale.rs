@@ -1,20 +1,13 @@
 //! Runs the scale benchmark, prints its table, and fails when a contender did.
 
 use std::error::Error;
-use std::fs::File;
 use std::process::ExitCode;
 
-use benches::places::Places;
 use benches::scale::{self, Options};
 use clap::Parser;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
-    let places = Places::find(options.directory.as_deref())?;
-    let outcome = scale::run(&options.settings(), &places)?;
-    print!("{}", scale::render(&outcome));
-    if let Some(path) = &options.json {
-        serde_json::to_writer_pretty(File::create(path)?, &outcome)?;
-    }
-    Ok(if outcome.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let outcome = scale::run(&options.settings(), &options.common.places()?)?;
+    options.common.finish(&scale::render(&outcome), &outcome, outcome.has_failed())
 }

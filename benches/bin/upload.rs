@@ -1,23 +1,16 @@
 //! Runs the upload benchmark, prints its table, and fails when a contender did.
 
 use std::error::Error;
-use std::fs::File;
 use std::process::ExitCode;
 
-use benches::places::Places;
 use benches::upload::{self, Options};
 use clap::Parser;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = Options::parse();
-    let places = Places::find(options.directory.as_deref())?;
-    let outcome = upload::run(&options.settings(), &places)?;
-    print!("{}", upload::render(&outcome));
-    if let Some(path) = &options.json {
-        serde_json::to_writer_pretty(File::create(path)?, &outcome)?;
-    }
+    let outcome = upload::run(&options.settings(), &options.common.places()?)?;
     if let Some(path) = &options.plot {
         upload::draw(&outcome, path)?;
     }
-    Ok(if outcome.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    options.common.finish(&upload::render(&outcome), &outcome, outcome.has_failed())
 }

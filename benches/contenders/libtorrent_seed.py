@@ -14,36 +14,22 @@ import time
 
 import libtorrent
 
+from libtorrent_session import ALONE, changed_settings, torrent
+
 # On top of libtorrent's own preset for seeding boxes. Disk work is left to the network thread: on the one core that
 # every contender has, that serves 1.4 to 2 times as much as the preset's 8 disk threads, and with one such thread
 # it served less, or as much within what rounds differ.
 SETTINGS = {
+    **ALONE,
     "aio_threads": 0,
-    "listen_interfaces": "127.0.0.1:0",
-    "allow_multiple_connections_per_ip": True,
     "connections_limit": 8000,
     "unchoke_slots_limit": -1,
     "max_allowed_in_request_queue": 2000,
     "peer_turnover": 0,
     "peer_timeout": 120,
     "inactivity_timeout": 600,
-    "out_enc_policy": libtorrent.enc_policy.disabled,
-    "in_enc_policy": libtorrent.enc_policy.disabled,
-    "enable_dht": False,
-    "enable_lsd": False,
-    "enable_upnp": False,
-    "enable_natpmp": False,
-    "enable_incoming_utp": False,
-    "enable_outgoing_utp": False,
-    "alert_mask": 0,
 }
 READY_WAIT_S = 60
-
-
-def changed_settings(settings):
-    """What differs from libtorrent's defaults."""
-    defaults = libtorrent.default_settings()
-    return {key: value for key, value in sorted(settings.items()) if defaults.get(key) != value}
 
 
 def wait_ready(session, handle):
@@ -63,17 +49,13 @@ def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     settings = {**libtorrent.high_performance_seed(), **SETTINGS}
     session = libtorrent.session(settings)
-    params = libtorrent.add_torrent_params()
-    params.ti = libtorrent.torrent_info(torrent_path)
-    params.save_path = directory
+    params = torrent(torrent_path, directory)
     params.max_uploads = -1
     params.max_connections = -1
-    params.flags &= ~(libtorrent.torrent_flags.auto_managed | libtorrent.torrent_flags.paused)
     handle = session.add_torrent(params)
     wait_ready(session, handle)
     ready = {
         "listen": [f"127.0.0.1:{session.listen_port()}"],
-        "info_hash": str(handle.info_hashes().v1),
         "version": libtorrent.__version__,
         "settings": changed_settings(settings),
     }

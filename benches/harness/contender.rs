@@ -76,7 +76,7 @@ impl Contender {
         match self {
             Self::Btd => Server::start(btd(places, slice::from_ref(torrent)), cores, &log),
             Self::Libtorrent => {
-                let mut command = Command::new(places.python());
+                let mut command = places.python();
                 command.arg(LIBTORRENT_SCRIPT).arg(&torrent.file).arg(folder(torrent));
                 Server::start(command, cores, &log)
             }

@@ -58,14 +58,7 @@ impl Daemon {
         let output = File::create(log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut daemon = Self::spawn(command, cores)?;
-        let begin = Instant::now();
-        while !answers() {
-            daemon.check().map_err(|error| quote(&error, log))?;
-            if begin.elapsed() > PATIENCE {
-                return Err(quote(&io::Error::other("it does not answer"), log));
-            }
-            thread::sleep(POLL_PERIOD);
-        }
+        await_answer(&mut daemon.child, PATIENCE, answers).map_err(|error| quote(&error, log))?;
         Ok(daemon)
     }
 
@@ -115,6 +108,28 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits until `answers` is true, for a program that does not say when it is ready.
+///
+/// # Errors
+/// When `child` ends, or takes longer than `patience`.
+pub(crate) fn await_answer(
+    child: &mut Child,
+    patience: Duration,
+    answers: impl Fn() -> bool,
+) -> io::Result<()> {
+    let begin = Instant::now();
+    while !answers() {
+        if let Some(status) = child.try_wait()? {
+            return Err(io::Error::other(format!("it ended with {status}")));
+        }
+        if begin.elapsed() > patience {
+            return Err(io::Error::other("it does not answer"));
+        }
+        thread::sleep(POLL_PERIOD);
+    }
+    Ok(())
 }
 
 fn quote(error: &io::Error, log: &Path) -> io::Error {

@@ -8,6 +8,7 @@
 //! Nothing here is linked into btd or bttracker, and but for the arithmetic of pieces and the messages of trackers nothing
 //! here is taken from them, so that a bug cannot hide on both sides.
 
+pub mod common;
 pub mod contender;
 pub mod cores;
 mod daemon;
@@ -27,6 +28,7 @@ pub mod reference;
 mod run;
 pub mod scale;
 pub mod server;
+mod site;
 pub mod size;
 mod slow_folder;
 pub mod spread;

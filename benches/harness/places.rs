@@ -3,6 +3,7 @@
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The directories of a run.
 #[derive(Debug, Clone)]
@@ -25,9 +26,11 @@ impl Places {
         Ok(Self { binaries: binaries.to_owned(), directory: directory.map_or_else(beside, Path::to_owned) })
     }
 
-    /// Python with libtorrent.
-    pub fn python(&self) -> PathBuf {
-        self.directory.join("venv/bin/python")
+    /// Python with libtorrent, which leaves nothing beside the scripts that it runs.
+    pub fn python(&self) -> Command {
+        let mut command = Command::new(self.directory.join("venv/bin/python"));
+        command.arg("-B");
+        command
     }
 
     /// rqbit, where it was installed.

@@ -46,6 +46,13 @@ pub(crate) struct Said {
     pub(crate) settings: serde_json::Value,
 }
 
+impl Run {
+    /// Wall and CPU seconds: what it said of itself comes before what was seen of its process.
+    pub(crate) fn seconds(&self) -> (f64, f64) {
+        self.said.as_ref().map_or((self.wall_s, self.cpu_s), |said| (said.wall_s, said.cpu_s))
+    }
+}
+
 /// Runs `command` to its end, on `cores`; what it says on stderr goes to `log`.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 
 use crate::cores::{Cores, spawn_on};
+use crate::daemon::await_answer;
 
 /// How long a server may take until peers can connect: it may hash the payload first.
 const READY_WAIT: Duration = Duration::from_secs(60);
@@ -53,7 +54,7 @@ impl Server {
         command.stdout(Stdio::piped());
         let mut starting = Self::spawn(command, cores, log)?;
         let ready = wait_ready(starting.child.stdout.take());
-        starting.expect(ready, log)
+        starting.become_ready(ready, log)
     }
 
     /// As [`Server::start`], of one that says nothing and is `ready` when `is_ready`.
@@ -69,17 +70,8 @@ impl Server {
     ) -> io::Result<Self> {
         command.stdout(Stdio::null());
         let mut starting = Self::spawn(command, cores, log)?;
-        let end = Instant::now() + READY_WAIT;
-        let outcome = loop {
-            if is_ready() {
-                break Ok(ready);
-            }
-            if starting.child.try_wait()?.is_some() || Instant::now() > end {
-                break Err(io::Error::other("it does not seed"));
-            }
-            thread::sleep(POLL_PERIOD);
-        };
-        starting.expect(outcome, log)
+        let outcome = await_answer(&mut starting.child, READY_WAIT, is_ready).map(|()| ready);
+        starting.become_ready(outcome, log)
     }
 
     fn spawn(mut command: Command, cores: Cores, log: &Path) -> io::Result<Starting> {
@@ -114,7 +106,7 @@ struct Starting {
 
 impl Starting {
     /// The server, if it is ready; otherwise it is ended, and quoted.
-    fn expect(mut self, ready: io::Result<Ready>, log: &Path) -> io::Result<Server> {
+    fn become_ready(mut self, ready: io::Result<Ready>, log: &Path) -> io::Result<Server> {
         match ready {
             Ok(ready) => {
                 let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;

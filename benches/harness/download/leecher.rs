@@ -98,7 +98,7 @@ impl Leecher {
     fn program(self, places: &Places) -> Command {
         match self {
             Self::Btd => Command::new(places.binaries.join("btd")),
-            Self::Libtorrent => Command::new(places.python()),
+            Self::Libtorrent => places.python(),
             Self::Aria2 => Command::new("aria2c"),
             Self::Rqbit => Command::new(places.rqbit()),
         }

@@ -110,9 +110,8 @@ impl<'a> Bench<'a> {
         let run = run::to_success(command, Cores::One(LEECHER_CORE), &log, ROUND_LIMIT)?;
         let seed_cpu = process::cpu_time(self.seed.pid())? - seed_cpu_before;
         compare::files(&torrent.payload, &folder.join(torrent.payload.file_name().unwrap_or_default()))?;
-        let (mut wall_s, mut cpu_s) = (run.wall_s, run.cpu_s);
+        let (wall_s, cpu_s) = run.seconds();
         if let Some(said) = run.said {
-            (wall_s, cpu_s) = (said.wall_s, said.cpu_s);
             (row.version, row.settings) = (Some(said.version), Some(said.settings));
         }
         Ok(Report {

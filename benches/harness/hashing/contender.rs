@@ -107,7 +107,7 @@ impl Contender {
             Self::Btd => Command::new(places.binaries.join("btd")),
             Self::Mktorrent => Command::new("mktorrent"),
             Self::Transmission => Command::new("transmission-create"),
-            Self::Libtorrent => Command::new(places.python()),
+            Self::Libtorrent => places.python(),
             Self::Openssl => Command::new("openssl"),
         }
     }

@@ -1,12 +1,12 @@
 //! What the hash benchmark is asked to do.
 
-use std::path::PathBuf;
 use std::thread;
 
 use clap::Parser;
 use serde::Serialize;
 
 use super::Contender;
+use crate::common::{Common, in_order};
 use crate::size;
 
 /// Hash benchmark: wall and CPU seconds of making a torrent and of checking one, on all cores, beside mktorrent,
@@ -17,21 +17,12 @@ pub struct Options {
     /// Payload [default: 1GiB]
     #[arg(long, value_parser = size::parse)]
     size: Option<u64>,
-    /// Measured rounds, after one that is not counted [default: 5]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
     /// Who takes part
     #[arg(long, value_delimiter = ',', default_value = "btd,mktorrent,transmission,libtorrent,openssl")]
     contenders: Vec<Contender>,
-    /// A smoke test: 64 MiB, one round; its figures say little
-    #[arg(long)]
-    quick: bool,
-    /// Write all figures there as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Directory of payload, torrents, logs and Python [default: bench beside the directory of this program]
-    #[arg(long)]
-    pub directory: Option<PathBuf>,
+    /// What every benchmark may be told
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// The options, checked and completed.
@@ -50,15 +41,12 @@ pub struct Settings {
 impl Options {
     /// What to do: what is not said is as usual, or small where it is to be quick.
     pub fn settings(&self) -> Settings {
-        let (size, rounds) = if self.quick { (64 << 20, 1) } else { (1 << 30, 5) };
-        let mut contenders = self.contenders.clone();
-        contenders.sort_unstable();
-        contenders.dedup();
+        let size = if self.common.quick { 64 << 20 } else { 1 << 30 };
         Settings {
             size: self.size.unwrap_or(size),
-            rounds: self.rounds.unwrap_or(rounds),
+            rounds: self.common.rounds(5),
             cores: thread::available_parallelism().map_or(1, usize::from),
-            contenders,
+            contenders: in_order(self.contenders.clone()),
         }
     }
 }

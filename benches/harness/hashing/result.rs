@@ -103,8 +103,7 @@ impl Row {
 impl Report {
     /// What `run` took to hash `length` bytes; what it said of itself comes first.
     pub(super) fn new(run: &Run, length: u64) -> Self {
-        let own = run.said.as_ref().map(|said| (said.wall_s, said.cpu_s));
-        let (wall_s, cpu_s) = own.unwrap_or((run.wall_s, run.cpu_s));
+        let (wall_s, cpu_s) = run.seconds();
         // Payloads are far below 2^53 bytes, where a float is exact.
         #[expect(clippy::cast_precision_loss)]
         let gb = length as f64 / BYTES_PER_GB;

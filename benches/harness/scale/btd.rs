@@ -2,24 +2,21 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use data_encoding::BASE64;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
 
 use super::torrents::Kind;
 use super::trackers::Trackers;
 use super::{Contender, DAEMON_CORE};
 use crate::daemon::Daemon;
-use crate::http::Http;
 use crate::places::Places;
 use crate::process;
+use crate::site::{self, Site};
 
 /// Connections over which torrents are added.
 const CONNECTIONS: usize = 4;
@@ -30,8 +27,10 @@ const POLL_PERIOD: Duration = Duration::from_millis(100);
 /// btd, and where all that it knows lies.
 #[derive(Debug)]
 pub(super) struct Btd {
-    binaries: PathBuf,
-    folder: PathBuf,
+    site: Site,
+    btctl: PathBuf,
+    /// Where a list is written that is looked at.
+    list: PathBuf,
     log: PathBuf,
     kind: Kind,
     trackers: Trackers,
@@ -60,11 +59,10 @@ impl Btd {
         let trackers = Trackers::start()?;
         let kind = Kind { files: 10, pieces: 1_000, trackers: trackers.urls.clone() };
         kind.lay_out(&folder.join("payload"), count)?;
-        fs::create_dir(folder.join("state"))?;
-        fs::write(folder.join("btd.toml"), "")?;
         Ok(Self {
-            binaries: places.binaries.clone(),
-            folder: folder.to_owned(),
+            site: Site::new(places, folder, "")?,
+            btctl: places.binaries.join("btctl"),
+            list: folder.join("list.json"),
             log: places.log("scale-btd"),
             kind,
             trackers,
@@ -74,25 +72,8 @@ impl Btd {
         })
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(self.binaries.join("btd"));
-        command.args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(self.folder.join("btd.toml"));
-        command.arg("--data-dir").arg(self.folder.join("payload"));
-        command.arg("--state-dir").arg(self.folder.join("state"));
-        command.arg("--socket").arg(self.socket());
-        command
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.join("btd.sock")
-    }
-
-    fn connect(&self) -> io::Result<Http<UnixStream>> {
-        Ok(Http::new(UnixStream::connect(self.socket())?))
-    }
-
     fn get(&self, query: &str) -> io::Result<List> {
-        let answer = self.connect()?.ask(&format!("GET /v1/torrents?{query}"), "", b"")?.accepted()?;
+        let answer = self.site.connect()?.ask(&format!("GET /v1/torrents?{query}"), "", b"")?.accepted()?;
         serde_json::from_slice(&answer).map_err(io::Error::other)
     }
 
@@ -105,11 +86,9 @@ impl Btd {
 
     /// Adds every one of [`CONNECTIONS`] torrents, from `first` on.
     fn add(&self, first: usize) -> io::Result<()> {
-        let mut http = self.connect()?;
+        let mut http = self.site.connect()?;
         for number in (first..self.count).step_by(CONNECTIONS) {
-            let metainfo = BASE64.encode(&self.kind.metainfo(number));
-            let request = json!({"metainfo": metainfo, "seed_only": true, "skip_check": true});
-            http.ask("POST /v1/torrents", "", request.to_string().as_bytes())?.accepted()?;
+            site::add(&mut http, &self.kind.metainfo(number), &[("skip_check", true.into())])?;
         }
         Ok(())
     }
@@ -121,7 +100,7 @@ impl Contender for Btd {
     }
 
     fn start(&mut self) -> io::Result<Duration> {
-        let (daemon, ready) = Daemon::start(self.command(), DAEMON_CORE, &self.log)?;
+        let (daemon, ready) = Daemon::start(self.site.command(), DAEMON_CORE, &self.log)?;
         self.daemon = Some(daemon);
         if self.is_loaded {
             self.expect_all(self.get("state=seeding&limit=1")?.total, "are seeding when it is ready")?;
@@ -167,11 +146,11 @@ impl Contender for Btd {
     }
 
     fn list(&mut self) -> io::Result<(Duration, Duration)> {
-        let mut command = Command::new(self.binaries.join("btctl"));
-        command.arg("--socket").arg(self.socket()).args(["list", "--json"]);
-        let path = self.folder.join("list.json");
-        let status = command.stdout(File::create(&path)?).status()?;
-        let rows: Vec<IgnoredAny> = serde_json::from_slice(&fs::read(&path)?).map_err(io::Error::other)?;
+        let mut command = Command::new(&self.btctl);
+        command.arg("--socket").arg(self.site.socket()).args(["list", "--json"]);
+        let status = command.stdout(File::create(&self.list)?).status()?;
+        let rows: Vec<IgnoredAny> =
+            serde_json::from_slice(&fs::read(&self.list)?).map_err(io::Error::other)?;
         self.expect_all(rows.len() as u64, "are in the list")?;
         let cpu_before = process::children_cpu_time()?;
         let begin = Instant::now();
@@ -185,7 +164,7 @@ impl Contender for Btd {
 
     fn ask_for_changes(&mut self) -> io::Result<Option<Duration>> {
         let revision = self.get("limit=1")?.revision;
-        let mut http = self.connect()?;
+        let mut http = self.site.connect()?;
         let begin = Instant::now();
         let answer = http.ask(&format!("GET /v1/torrents?since={revision}"), "", b"")?;
         let delta = begin.elapsed();

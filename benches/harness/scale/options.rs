@@ -1,11 +1,12 @@
 //! What the scale benchmark is asked to do.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use serde::Serialize;
+
+use crate::common::{Common, in_order};
 
 /// With more torrents than this transmission takes too long to load: with each it looks at all others.
 const MAX_TRANSMISSION: usize = 10_000;
@@ -17,21 +18,12 @@ pub struct Options {
     /// How many torrents [default: 10000,100000]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     torrents: Vec<u32>,
-    /// Measured rounds of starts, lists and deltas, after one that is not counted [default: 5]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
     /// Who takes part; transmission only with 10,000 torrents or less
     #[arg(long, value_delimiter = ',', default_value = "btd,transmission")]
     contenders: Vec<Keeper>,
-    /// A smoke test: 200 torrents, one round; its figures say little
-    #[arg(long)]
-    quick: bool,
-    /// Write all figures there as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Directory of torrents, payload, states and logs [default: bench beside the directory of this program]
-    #[arg(long)]
-    pub directory: Option<PathBuf>,
+    /// What every benchmark may be told
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Who keeps the torrents.
@@ -58,21 +50,19 @@ pub struct Settings {
 impl Options {
     /// What to do: what is not said is as usual, or small where it is to be quick.
     pub fn settings(&self) -> Settings {
-        let (usual, rounds, idle_s) = match self.quick {
-            true => (&[200][..], 1, 2),
-            false => (&[10_000, 100_000][..], 5, 30),
+        let (usual, idle_s) = match self.common.quick {
+            true => (&[200][..], 2),
+            false => (&[10_000, 100_000][..], 30),
         };
         let counts = if self.torrents.is_empty() { usual } else { &self.torrents };
-        let mut keepers = self.contenders.clone();
-        keepers.sort_unstable();
-        keepers.dedup();
+        let keepers = in_order(self.contenders.clone());
         let contests = counts.iter().filter_map(|count| usize::try_from(*count).ok());
         let contests = contests.flat_map(|count| keepers.iter().map(move |keeper| (*keeper, count)));
         let takes_part =
             |(keeper, count): &(Keeper, usize)| *keeper == Keeper::Btd || *count <= MAX_TRANSMISSION;
         Settings {
             contests: contests.filter(takes_part).collect(),
-            rounds: self.rounds.unwrap_or(rounds),
+            rounds: self.common.rounds(5),
             idle: Duration::from_secs(idle_s),
         }
     }

@@ -1,6 +1,5 @@
 //! What the benchmark of trackers is asked to do.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -8,6 +7,7 @@ use serde::Serialize;
 
 use super::Contender;
 use super::population::Population;
+use crate::common::{Common, in_order};
 
 /// Source addresses of the load over HTTP: one for each connection that is kept.
 const HTTP_CONNECTIONS: u32 = 64;
@@ -19,9 +19,6 @@ pub struct Options {
     /// What is measured; all is everything but the soak
     #[arg(value_enum, default_value = "all")]
     part: Part,
-    /// Measured rounds, after one that is not counted [default: 5 of http and udp, 2 of the others]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
     /// Who takes part, as far as it speaks the protocol
     #[arg(long, value_delimiter = ',', default_value = "bttracker,hyper,opentracker,aquatic_udp")]
     contenders: Vec<Contender>,
@@ -37,15 +34,9 @@ pub struct Options {
     /// Requests a second of a soak
     #[arg(long, default_value = "5000", value_parser = clap::value_parser!(u32).range(500..))]
     rate: u32,
-    /// A smoke test: few peers, short rounds, one of each; its figures say little
-    #[arg(long)]
-    quick: bool,
-    /// Write all figures there as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Directory of configurations, states and logs [default: bench beside the directory of this program]
-    #[arg(long)]
-    pub directory: Option<PathBuf>,
+    /// What every benchmark may be told
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// What can be measured.
@@ -108,25 +99,21 @@ impl Options {
             Part::All => vec![Part::Http, Part::Udp, Part::Memory, Part::Sweep, Part::Snapshot],
             part => vec![part],
         };
-        let mut contenders = self.contenders.clone();
-        contenders.sort_unstable();
-        contenders.dedup();
         let seconds = Duration::from_secs;
-        let (rounds, large_rounds) = if self.quick { (1, 1) } else { (5, 2) };
-        let either = |usual, quick| if self.quick { quick } else { usual };
+        let either = |usual, quick| if self.common.quick { quick } else { usual };
         Settings {
             parts,
-            contenders,
-            rounds: self.rounds.unwrap_or(rounds),
-            large_rounds: self.rounds.unwrap_or(large_rounds),
+            contenders: in_order(self.contenders.clone()),
+            rounds: self.common.rounds(5),
+            large_rounds: self.common.rounds(2),
             verify_one_in: if self.verify { 1 } else { 16 },
             http_time: seconds(either(8, 1)),
-            udp_time_s: if self.quick { (10, 5) } else { (30, 10) },
+            udp_time_s: if self.common.quick { (10, 5) } else { (30, 10) },
             paced_time: seconds(either(10, 2)),
             paced_rate: 20_000.0,
-            torrents: if self.quick { 1_600 } else { 10_000 },
-            load_torrents: if self.quick { 10_000 } else { 100_000 },
-            large_torrents: self.peers.unwrap_or(if self.quick { 20_000 } else { 1_000_000 }) / 2,
+            torrents: if self.common.quick { 1_600 } else { 10_000 },
+            load_torrents: if self.common.quick { 10_000 } else { 100_000 },
+            large_torrents: self.peers.unwrap_or(if self.common.quick { 20_000 } else { 1_000_000 }) / 2,
             soak_time: seconds(u64::from(self.minutes) * 60),
             soak_rate: self.rate,
         }

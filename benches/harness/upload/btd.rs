@@ -3,20 +3,16 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use data_encoding::BASE64;
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::cores::Cores;
 use crate::daemon::Daemon;
-use crate::http::Http;
 use crate::places::Places;
+use crate::site::{self, Site};
 use crate::torrent::Torrent;
 
 /// How long a torrent may take until it is seeding.
@@ -27,7 +23,7 @@ const POLL_PERIOD: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Btd {
     daemon: Daemon,
-    socket: PathBuf,
+    site: Site,
     address: SocketAddr,
 }
 
@@ -55,18 +51,14 @@ impl Btd {
     ) -> io::Result<Self> {
         let folder = places.directory.join(format!("btd-{}", name.replace(' ', "-")));
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        let config = folder.join("btd.toml");
-        fs::write(&config, format!("control_roots = [{:?}]\n", places.directory.canonicalize()?))?;
-        let socket = folder.join("btd.sock");
-        let mut command = Command::new(places.binaries.join("btd"));
-        command.args(["run", "--listen", "127.0.0.1:0", "--workers", &workers.to_string(), "--config"]);
-        command.arg(&config).arg("--data-dir").arg(folder.join("data"));
-        command.arg("--state-dir").arg(folder.join("state")).arg("--socket").arg(&socket);
+        let roots = format!("control_roots = [{:?}]\n", places.directory.canonicalize()?);
+        let site = Site::new(places, &folder, &roots)?;
+        let mut command = site.command();
+        command.args(["--workers", &workers.to_string()]);
         let (daemon, _) = Daemon::start(command, cores, &places.log("btd-run"))?;
-        let stats: Stats = parse(&ask(&socket, "GET /v1/stats", b"")?)?;
+        let stats: Stats = parse(&ask(&site, "GET /v1/stats")?)?;
         let address = stats.listen.first().ok_or_else(|| io::Error::other("btd listens nowhere"))?;
-        let btd = Self { daemon, socket, address: *address };
+        let btd = Self { daemon, site, address: *address };
         torrents.iter().try_for_each(|torrent| btd.add(torrent))?;
         Ok(btd)
     }
@@ -84,7 +76,7 @@ impl Btd {
     /// # Errors
     /// When it does not seed it afterwards.
     pub(super) fn verify(&self, torrent: &Torrent) -> io::Result<()> {
-        self.ask(&format!("POST /v1/torrents/{}/verify", torrent.info_hash), b"")?;
+        self.ask(&format!("POST /v1/torrents/{}/verify", torrent.info_hash))?;
         self.await_seeding(torrent, Duration::MAX)
     }
 
@@ -94,8 +86,8 @@ impl Btd {
     /// When it does not.
     pub(super) fn answer_time(&self) -> io::Result<Duration> {
         let begin = Instant::now();
-        self.ask("GET /v1/torrents", b"")?;
-        self.ask("GET /v1/stats", b"")?;
+        self.ask("GET /v1/torrents")?;
+        self.ask("GET /v1/stats")?;
         Ok(begin.elapsed() / 2)
     }
 
@@ -117,24 +109,23 @@ impl Btd {
     }
 
     fn metric(&self, name: &str) -> io::Result<Vec<f64>> {
-        let text = self.ask("GET /metrics", b"")?;
+        let text = self.ask("GET /metrics")?;
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect())
     }
 
     fn add(&self, torrent: &Torrent) -> io::Result<()> {
-        let metainfo = BASE64.encode(&fs::read(&torrent.file)?);
         let folder = torrent.payload.parent().unwrap_or(Path::new("/")).canonicalize()?;
-        let request = json!({"metainfo": metainfo, "seed_only": true, "dir": folder});
-        self.ask("POST /v1/torrents", request.to_string().as_bytes())?;
+        let folder = folder.to_str().ok_or_else(|| io::Error::other("the folder is not UTF-8"))?;
+        site::add(&mut self.site.connect()?, &fs::read(&torrent.file)?, &[("dir", folder.into())])?;
         self.await_seeding(torrent, PATIENCE)
     }
 
     fn await_seeding(&self, torrent: &Torrent, patience: Duration) -> io::Result<()> {
         let begin = Instant::now();
         loop {
-            let row: Row = parse(&self.ask(&format!("GET /v1/torrents/{}", torrent.info_hash), b"")?)?;
+            let row: Row = parse(&self.ask(&format!("GET /v1/torrents/{}", torrent.info_hash))?)?;
             match row.state.as_str() {
                 "seeding" => return Ok(()),
                 "error" => return Err(io::Error::other("a torrent has an error")),
@@ -146,13 +137,13 @@ impl Btd {
         }
     }
 
-    fn ask(&self, line: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-        ask(&self.socket, line, body)
+    fn ask(&self, line: &str) -> io::Result<Vec<u8>> {
+        ask(&self.site, line)
     }
 }
 
-fn ask(socket: &Path, line: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-    Http::new(UnixStream::connect(socket)?).ask(line, "", body)?.accepted()
+fn ask(site: &Site, line: &str) -> io::Result<Vec<u8>> {
+    site.connect()?.ask(line, "", b"")?.accepted()
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> io::Result<T> {

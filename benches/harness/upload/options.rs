@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::common::{Common, in_order};
 use crate::contender::Contender;
 use crate::size;
 
@@ -21,27 +22,18 @@ pub struct Options {
     /// Payload [default: 1GiB]
     #[arg(long, value_parser = size::parse)]
     size: Option<u64>,
-    /// Measured rounds, after one that is not counted [default: 5]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
     /// Requests of 16 KiB that each connection keeps open
     #[arg(long, default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
     outstanding: u32,
     /// Who takes part in the part `connections`
     #[arg(long, value_delimiter = ',', default_value = "btd,libtorrent,rtorrent,rqbit,reference")]
     contenders: Vec<Contender>,
-    /// A smoke test: 64 MiB, one round, few connections; its figures say little
-    #[arg(long)]
-    quick: bool,
-    /// Write all figures there as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// Draw the throughput by connections there (SVG)
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
-    /// Directory of payload, logs and Python [default: bench beside the directory of this program]
-    #[arg(long)]
-    pub directory: Option<PathBuf>,
+    /// What every benchmark may be told
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// A part of the benchmark.
@@ -92,29 +84,23 @@ pub struct Settings {
 impl Options {
     /// What to do: what is not said is as usual, or small where it is to be quick.
     pub fn settings(&self) -> Settings {
-        let quick = self.quick;
+        let quick = self.common.quick;
         let columns: &[u16] = if quick { &[1, 4] } else { &[1, 4, 16, 64, 128, 1000] };
         let asked = if self.connections.is_empty() { columns } else { &self.connections };
         let parts = if self.parts.is_empty() { Part::value_variants() } else { &self.parts };
         Settings {
-            parts: distinct(parts.to_vec()),
-            connections: distinct(asked.iter().copied().map(usize::from).collect()),
+            parts: in_order(parts.to_vec()),
+            connections: in_order(asked.iter().copied().map(usize::from).collect()),
             size: self.size.unwrap_or(if quick { 64 << 20 } else { 1 << 30 }),
-            rounds: self.rounds.unwrap_or(if quick { 1 } else { 5 }),
+            rounds: self.common.rounds(5),
             outstanding: self.outstanding,
-            contenders: distinct(self.contenders.clone()),
+            contenders: in_order(self.contenders.clone()),
             crowd: if quick { (40, 10) } else { (1_000, 100) },
             idle: if quick { (8, 192) } else { (64, 9_936) },
             window_s: if quick { 0.5 } else { 4.0 },
             memory_after_s: if quick { 1.0 } else { 60.0 },
         }
     }
-}
-
-fn distinct<T: Ord>(mut list: Vec<T>) -> Vec<T> {
-    list.sort_unstable();
-    list.dedup();
-    list
 }
 
 impl fmt::Display for Part {
