@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use service::log::{Log, LogConfig};
 use service::manual::{self, ManualError};
+use service::memory;
 
 use crate::PROGRAM;
 use crate::args::{Args, Command};
@@ -30,6 +31,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Runs what the command line asks for: 0 done, 1 failed, others as the command says. Usage errors exit with 2 before
 /// it comes to this.
 pub fn run(args: Args) -> ExitCode {
+    memory::share_one_arena();
     let command = args.into_command();
     let log = LogConfig::of_command(command.log());
     match command {

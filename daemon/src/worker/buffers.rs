@@ -7,9 +7,9 @@ use crate::storage::write::{Chunk, Chunks};
 use super::batch::Batch;
 use super::gather::Gather;
 
-/// Bytes read at a time from a peer that sends requests: 120 of them, for 2 MiB. A thousand peers may be read at the same
-/// time.
-const BUFFER_LENGTH: usize = 2 * 1024;
+/// Bytes read at a time from a peer that sends requests: 60 of them, for nearly 1 MiB. A thousand peers may be read at the
+/// same time.
+const BUFFER_LENGTH: usize = 1024;
 /// Bytes read at a time from a peer that sends blocks: eight, most of which are cut out without a copy.
 pub(super) const CHUNK_LENGTH: u32 = 128 * 1024;
 /// Most of each kind that are kept for the next one to ask.

@@ -1,6 +1,7 @@
 //! A turn at moving payload, where rates are limited: what one connection may move before others have theirs.
 
 use std::cell::Cell;
+use std::pin::Pin;
 
 use crate::bus::Throttle;
 
@@ -21,12 +22,14 @@ impl<'a> Turn<'a> {
         Some(Self { throttles, bytes: bytes.min(room), earned: Cell::new(0), used: Cell::new(0) })
     }
 
-    /// Waits for it.
-    pub(super) async fn earn(&self) {
-        for throttle in self.throttles.iter().flatten() {
-            throttle.take(self.bytes).await;
-            self.earned.set(self.earned.get() + 1);
-        }
+    /// Waits for it. Boxed: most connections have no limit, and need not be larger for those that have.
+    pub(super) fn earn(&self) -> Pin<Box<impl Future<Output = ()>>> {
+        Box::pin(async {
+            for throttle in self.throttles.iter().flatten() {
+                throttle.take(self.bytes).await;
+                self.earned.set(self.earned.get() + 1);
+            }
+        })
     }
 
     /// What it is good for.
@@ -50,7 +53,6 @@ impl Drop for Turn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::task::{Context, Poll, Waker};
     use std::time::{Duration, Instant};
 
@@ -66,14 +68,14 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         {
             let turn = Turn::new([Some(&of_torrent), Some(&of_all)], usize::MAX).unwrap();
-            assert_eq!(pin!(turn.earn()).poll(&mut context), Poll::Pending, "the second has nothing");
+            assert_eq!(turn.earn().as_mut().poll(&mut context), Poll::Pending, "the second has nothing");
             assert!(of_torrent.available() < full);
         }
         assert_eq!((of_torrent.available(), of_all.available()), (full, 0));
         of_all.refill(start + Duration::from_secs(1));
         {
             let turn = Turn::new([Some(&of_torrent), Some(&of_all)], 50_000).unwrap();
-            assert_eq!(pin!(turn.earn()).poll(&mut context), Poll::Ready(()));
+            assert_eq!(turn.earn().as_mut().poll(&mut context), Poll::Ready(()));
             turn.spend(20_000);
         }
         assert_eq!((of_torrent.available(), of_all.available()), (full - 20_000, full - 20_000));

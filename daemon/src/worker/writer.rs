@@ -104,9 +104,9 @@ impl<'a> Writer<'a> {
             return Ok(None);
         }
         {
-            let mut earned = pin!(turn.earn());
+            let mut earned = turn.earn();
             loop {
-                self.send_control().await?;
+                Box::pin(self.send_control()).await?;
                 tokio::select! {
                     () = &mut earned => break,
                     () = self.connection.mailbox.rung() => {}
