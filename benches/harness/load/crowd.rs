@@ -1,4 +1,4 @@
-//! All connections of a load, and the one epoll that they share.
+//! The connections of one thread of a load, and the epoll that they share.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -15,6 +15,7 @@ use super::connection::{Connection, Fault};
 use super::cursor::{Course, Cursor};
 use super::judge::Judge;
 use super::pace::Pace;
+use super::threads::Part;
 use super::{LoadError, Options, Span};
 use crate::latencies::Latencies;
 
@@ -49,6 +50,8 @@ pub(super) struct Crowd {
 
 #[derive(Debug)]
 struct Member {
+    /// Among the connections of all threads.
+    number: usize,
     connection: Connection,
     /// Which torrent it asks for.
     torrent: usize,
@@ -57,17 +60,18 @@ struct Member {
 }
 
 impl Crowd {
-    /// Makes all connections and introduces them.
-    pub(super) fn connect(options: &Options) -> Result<Self, LoadError> {
+    /// Makes all connections of `part` and introduces them.
+    pub(super) fn connect(options: &Options, part: Part) -> Result<Self, LoadError> {
         allow_many_files()?;
+        let (asking, all) = (options.connections, options.connections + options.idle);
         let mut crowd = Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(io::Error::from)?,
-            members: Vec::with_capacity(options.connections + options.idle),
-            asking: options.connections,
+            members: Vec::new(),
+            asking: part.of_numbers(0..asking).count(),
             judges: Vec::with_capacity(options.torrents.len()),
             scratch: vec![0; options.block_length as usize],
             outstanding: options.outstanding as usize,
-            pace: options.rate.map(Pace::new),
+            pace: options.rate.map(|rate| Pace::new(part.of_rate(rate))),
             latencies: Latencies::default(),
             deadline: Instant::now() + Duration::from_secs(options.deadline_s),
             is_started: false,
@@ -79,12 +83,12 @@ impl Crowd {
             crowd.judges.push(Judge::new(&torrent.payload, geometry, options.verify)?);
             courses.push(Rc::new(Course::new(geometry, options.block_length, options.order)));
         }
-        for index in 0..options.connections + options.idle {
-            let torrent = index % courses.len();
-            let place = index / courses.len();
+        for number in part.of_numbers(0..asking).chain(part.of_numbers(asking..all)) {
+            let torrent = number % courses.len();
+            let place = number / courses.len();
             let of_torrent = options.connections.div_ceil(courses.len());
             let cursor = Cursor::new(Rc::clone(&courses[torrent]), place % of_torrent, of_torrent);
-            crowd.add(options, index, torrent, cursor)?;
+            crowd.add(options, number, torrent, cursor)?;
         }
         Ok(crowd)
     }
@@ -92,17 +96,18 @@ impl Crowd {
     fn add(
         &mut self,
         options: &Options,
-        index: usize,
+        number: usize,
         torrent: usize,
         cursor: Cursor,
     ) -> Result<(), LoadError> {
-        let stream = connect(options.peer, index)?;
+        let index = self.members.len();
+        let stream = connect(options.peer, number)?;
         self.epoll
             .add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))
             .map_err(io::Error::from)?;
         let info_hash = options.torrents[torrent].info_hash;
-        let connection = Connection::new(stream, cursor, info_hash.as_bytes(), &peer_id(index));
-        self.members.push(Member { connection, torrent, waits_for_room: false, is_closed: false });
+        let connection = Connection::new(stream, cursor, info_hash.as_bytes(), &peer_id(number));
+        self.members.push(Member { number, connection, torrent, waits_for_room: false, is_closed: false });
         self.attend(index, false)
     }
 
@@ -201,6 +206,7 @@ impl Crowd {
     /// Reads if there is something to read, then asks for as much as has come, in one send.
     fn attend(&mut self, index: usize, is_readable: bool) -> Result<(), LoadError> {
         let member = &mut self.members[index];
+        let number = member.number;
         let connection = &mut member.connection;
         let judge = &mut self.judges[member.torrent];
         let read = if is_readable {
@@ -217,8 +223,8 @@ impl Crowd {
         match outcome {
             Ok(waits_for_room) => self.watch(index, waits_for_room),
             Err(Fault::Closed) if !self.is_started => self.close(index),
-            Err(Fault::Closed) => Err(LoadError::Closed(index)),
-            Err(Fault::Wrong(what)) => Err(LoadError::Wrong { connection: index, what }),
+            Err(Fault::Closed) => Err(LoadError::Closed(number)),
+            Err(Fault::Wrong(what)) => Err(LoadError::Wrong { connection: number, what }),
             Err(Fault::Io(error)) => Err(error.into()),
         }
     }
@@ -249,10 +255,10 @@ fn allow_many_files() -> io::Result<()> {
 }
 
 /// A connection to `peer` from a loopback address of its own: seeders may allow but one for each address.
-fn connect(peer: SocketAddr, index: usize) -> io::Result<TcpStream> {
+fn connect(peer: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     let part = |number| u8::try_from(number).map_err(io::Error::other);
-    let (net, host) = (part(1 + index / HOSTS_PER_NET)?, part(1 + index % HOSTS_PER_NET)?);
+    let (net, host) = (part(1 + number / HOSTS_PER_NET)?, part(1 + number % HOSTS_PER_NET)?);
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, net, host), 0)).into())?;
     socket.connect_timeout(&peer.into(), CONNECT_WAIT)?;
     socket.set_tcp_nodelay(true)?;
@@ -260,10 +266,10 @@ fn connect(peer: SocketAddr, index: usize) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-fn peer_id(index: usize) -> [u8; 20] {
+fn peer_id(number: usize) -> [u8; 20] {
     let mut id = [b'0'; 20];
     id[..PEER_ID_PREFIX.len()].copy_from_slice(PEER_ID_PREFIX);
-    let number = format!("{index:012}");
-    id[PEER_ID_PREFIX.len()..].copy_from_slice(&number.as_bytes()[..12]);
+    let digits = format!("{number:012}");
+    id[PEER_ID_PREFIX.len()..].copy_from_slice(&digits.as_bytes()[..12]);
     id
 }

@@ -1,4 +1,4 @@
-//! The load: one thread that asks a seeder for blocks over many connections and drops what it gets in the kernel.
+//! The load: a thread, or some, that asks a seeder for blocks over many connections and drops what it gets in the kernel.
 //!
 //! Every answer's header must match a request that is open, and a sample of the payload is compared with the file.
 //! The CPU time of the server is taken around a window in steady state: after all are unchoked and a part of the
@@ -10,6 +10,7 @@ mod cursor;
 mod judge;
 mod options;
 mod pace;
+mod threads;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,7 +19,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::latencies::{Latencies, Quantiles};
 use crate::process;
-use crowd::Crowd;
 pub use options::{Asked, Options, Order, Span};
 
 /// Why a run has no result.
@@ -103,10 +103,23 @@ pub struct ServerReport {
 /// Clocks at one end of the window.
 struct Sample {
     at: Instant,
-    received: u64,
     load_cpu: Duration,
     server_cpu: Duration,
     disk_bytes: u64,
+}
+
+/// What happened on some of the connections, in the window or as it says.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Payload of each connection that asked.
+    each: Vec<u64>,
+    latencies: Latencies,
+    /// Before the window.
+    first_bytes: Latencies,
+    unchoked: usize,
+    chokes: u64,
+    /// In the whole run.
+    compared_blocks: u64,
 }
 
 /// Asks for as much as `options.warm` says, then measures `options.window`.
@@ -114,46 +127,44 @@ struct Sample {
 /// # Errors
 /// When the seeder answers wrongly, closes a connection in use, unchokes nobody, or does not do it in time.
 pub fn run(options: &Options) -> Result<Report, LoadError> {
-    let mut crowd = Crowd::connect(options)?;
-    crowd.wait_unchoked(Duration::from_secs(options.unchoke_wait_s))?;
-    crowd.start()?;
-    crowd.go_on(options.warm)?;
-    crowd.latencies.clear();
-    let before = Sample::take(options, crowd.received())?;
-    let bytes_before: Vec<u64> = crowd.connection_bytes().collect();
-    crowd.go_on(options.window)?;
-    let after = Sample::take(options, crowd.received())?;
+    let (mut tally, before, after) = threads::run(options)?;
     let server = options.server_pid.map(|pid| ServerReport::new(pid, &before, &after)).transpose()?;
-
-    let bytes = after.received - before.received;
-    let each: Vec<u64> =
-        crowd.connection_bytes().zip(bytes_before).map(|(after, before)| after - before).collect();
-    let mut first_bytes = Latencies::default();
-    crowd.first_bytes().for_each(|time| first_bytes.add(time));
+    let bytes = tally.each.iter().sum();
     Ok(Report {
         connections: options.connections,
         idle: options.idle,
-        unchoked: crowd.unchoked(),
-        chokes: crowd.chokes(),
+        unchoked: tally.unchoked,
+        chokes: tally.chokes,
         bytes,
         wall_s: (after.at - before.at).as_secs_f64(),
-        connection_bytes_min: each.iter().min().copied().unwrap_or(0),
+        connection_bytes_min: tally.each.iter().min().copied().unwrap_or(0),
         connection_bytes_mean: bytes / options.connections as u64,
-        connection_bytes_max: each.iter().max().copied().unwrap_or(0),
-        latency: crowd.latencies.quantiles(),
-        first_byte: first_bytes.quantiles(),
-        compared_blocks: crowd.compared_blocks(),
+        connection_bytes_max: tally.each.iter().max().copied().unwrap_or(0),
+        latency: tally.latencies.quantiles(),
+        first_byte: tally.first_bytes.quantiles(),
+        compared_blocks: tally.compared_blocks,
         load_cpu_s: (after.load_cpu - before.load_cpu).as_secs_f64(),
         server,
     })
 }
 
 impl Sample {
-    fn take(options: &Options, received: u64) -> io::Result<Self> {
+    fn take(options: &Options) -> io::Result<Self> {
         let load_cpu = process::cpu_time(0)?;
         let server_cpu = options.server_pid.map(process::cpu_time).transpose()?.unwrap_or_default();
         let disk_bytes = options.server_pid.map(process::disk_bytes).transpose()?.unwrap_or_default();
-        Ok(Self { at: Instant::now(), received, load_cpu, server_cpu, disk_bytes })
+        Ok(Self { at: Instant::now(), load_cpu, server_cpu, disk_bytes })
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.each.extend(other.each);
+        self.latencies.append(other.latencies);
+        self.first_bytes.append(other.first_bytes);
+        self.unchoked += other.unchoked;
+        self.chokes += other.chokes;
+        self.compared_blocks += other.compared_blocks;
     }
 }
 
@@ -212,6 +223,26 @@ mod tests {
         assert!(report.bytes >= 40 << 20 && report.connection_bytes_min > 0, "{report:?}");
         assert!(report.compared_blocks >= report.bytes / (16 << 10), "{report:?}");
         assert_eq!((report.unchoked, report.chokes), (5, 0));
+    }
+
+    #[test]
+    fn threads_share_the_connections_and_the_window() {
+        let directory = tempfile::tempdir().unwrap();
+        let payload = payload::prepare(directory.path(), SIZE).unwrap();
+        let options =
+            ["--connections", "5", "--idle", "2", "--threads", "2", "--window", "40MiB", "--verify"];
+        let report = load(&payload, &payload, &options).unwrap();
+        assert!(report.bytes >= 40 << 20 && report.connection_bytes_min > 0, "{report:?}");
+        assert!(report.compared_blocks >= report.bytes / (16 << 10), "{report:?}");
+        assert_eq!((report.unchoked, report.connection_bytes_mean), (7, report.bytes / 5));
+    }
+
+    #[test]
+    fn a_thread_that_fails_ends_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let payload = payload::prepare(directory.path(), SIZE).unwrap();
+        let error = load(&payload, &payload, &["--threads", "2", "--deadline-s", "0"]).unwrap_err();
+        assert!(matches!(error, LoadError::Deadline { .. }), "{error}");
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct Options {
     /// Further connections that are interested and never ask
     #[arg(long, default_value = "0")]
     pub idle: usize,
+    /// Threads that share the connections
+    #[arg(long, default_value = "1", value_parser = parse_threads)]
+    pub threads: usize,
     /// Requests that each connection keeps open
     #[arg(long, default_value = "64", value_parser = clap::value_parser!(u32).range(1..))]
     pub outstanding: u32,
@@ -95,12 +98,19 @@ pub enum Span {
 
 /// Most connections: more would not have a source address of their own in 127.0.0.0/16.
 const MAX_CONNECTIONS: usize = 50_000;
+/// Most threads: as many as a large machine has cores.
+const MAX_THREADS: usize = 256;
 /// Longest request: what peers commonly take.
 const MAX_BLOCK_LENGTH: u32 = 128 * 1024;
 
 fn parse_connections(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MAX_CONNECTIONS).contains(number));
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_CONNECTIONS}"))
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_THREADS).contains(number));
+    number.ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_THREADS}"))
 }
 
 fn parse_block_length(text: &str) -> Result<u32, String> {

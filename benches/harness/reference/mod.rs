@@ -41,7 +41,8 @@ pub fn serve(listener: &TcpListener, payload: &[u8], geometry: &Geometry) -> io:
             }
             let slot = usize::try_from(event.data()).ok().and_then(|index| table.get_mut(index));
             let Some(slot) = slot else { continue };
-            if slot.as_mut().is_some_and(|connection| connection.serve(payload, geometry).is_err()) {
+            let has_room = event.events().contains(EpollFlags::EPOLLOUT);
+            if slot.as_mut().is_some_and(|peer| peer.serve(has_room, payload, geometry).is_err()) {
                 *slot = None;
             }
         }

@@ -64,12 +64,14 @@ impl Bench<'_> {
         outcome.rows.extend(contest(self.settings.rounds, entrants.into()));
     }
 
-    /// One torrent, one worker and two; here seeder and load may use all cores.
+    /// One torrent, one worker and two; here seeder and load may use all cores. The load has two threads: a single one
+    /// takes from either worker on whatever core it is on, and what the kernel does of the seeder's work while the load
+    /// runs, and the other way round, is charged to the wrong one.
     pub(super) fn measure_workers(&self, outcome: &mut Outcome) {
         let one = slice::from_ref(&self.torrent);
         let entrants = WORKERS.map(|(case, workers)| {
             let btd = Btd::start(self.places, case, workers, Cores::All, one);
-            let plan = Plan { core: None, ..self.timed_plan(one, WORKERS_CONNECTIONS) };
+            let plan = Plan { core: None, threads: 2, ..self.timed_plan(one, WORKERS_CONNECTIONS) };
             let count_after = Duration::from_secs_f64(self.settings.window_s * COUNT_AFTER);
             let measure = btd.map(|btd| {
                 move || {

@@ -87,6 +87,7 @@ impl Bench<'_> {
             warm: (volume / WARM_SHARE).to_string(),
             window: volume.to_string(),
             core: LOAD_CORE,
+            threads: 1,
         }
     }
 

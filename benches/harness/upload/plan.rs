@@ -26,6 +26,8 @@ pub(super) struct Plan<'a> {
     pub(super) warm: String,
     pub(super) window: String,
     pub(super) core: Option<usize>,
+    /// How many of the load share the connections.
+    pub(super) threads: usize,
 }
 
 /// A load that is under way. Dropping it ends it.
@@ -51,6 +53,7 @@ impl Plan<'_> {
         let options = [
             ("--piece-length", Some(piece_length.to_string())),
             ("--connections", Some(self.connections.to_string())),
+            ("--threads", Some(self.threads.to_string())),
             ("--idle", Some(self.idle.to_string())),
             ("--outstanding", Some(self.outstanding.to_string())),
             ("--order", Some(order.to_owned())),
