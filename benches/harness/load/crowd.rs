@@ -15,7 +15,7 @@ use super::connection::{Connection, Fault};
 use super::cursor::{Course, Cursor};
 use super::judge::Judge;
 use super::pace::Pace;
-use super::threads::Part;
+use super::threads::Share;
 use super::{LoadError, Options, Span};
 use crate::latencies::Latencies;
 
@@ -60,18 +60,18 @@ struct Member {
 }
 
 impl Crowd {
-    /// Makes all connections of `part` and introduces them.
-    pub(super) fn connect(options: &Options, part: Part) -> Result<Self, LoadError> {
+    /// Makes all connections of `share` and introduces them.
+    pub(super) fn connect(options: &Options, share: Share) -> Result<Self, LoadError> {
         allow_many_files()?;
         let (asking, all) = (options.connections, options.connections + options.idle);
         let mut crowd = Self {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(io::Error::from)?,
             members: Vec::new(),
-            asking: part.of_numbers(0..asking).count(),
+            asking: share.of_numbers(0..asking).count(),
             judges: Vec::with_capacity(options.torrents.len()),
             scratch: vec![0; options.block_length as usize],
             outstanding: options.outstanding as usize,
-            pace: options.rate.map(|rate| Pace::new(part.of_rate(rate))),
+            pace: options.rate.map(|rate| Pace::new(share.of_rate(rate))),
             latencies: Latencies::default(),
             deadline: Instant::now() + Duration::from_secs(options.deadline_s),
             is_started: false,
@@ -83,7 +83,7 @@ impl Crowd {
             crowd.judges.push(Judge::new(&torrent.payload, geometry, options.verify)?);
             courses.push(Rc::new(Course::new(geometry, options.block_length, options.order)));
         }
-        for number in part.of_numbers(0..asking).chain(part.of_numbers(asking..all)) {
+        for number in share.of_numbers(0..asking).chain(share.of_numbers(asking..all)) {
             let torrent = number % courses.len();
             let place = number / courses.len();
             let of_torrent = options.connections.div_ceil(courses.len());

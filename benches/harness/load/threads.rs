@@ -1,4 +1,4 @@
-//! The threads of a load: each has a part of the connections, and all open and close the window together.
+//! The threads of a load: each has a share of the connections, and all open and close the window together.
 
 use std::io;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::latencies::Latencies;
 
 /// What one thread does of all.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
+pub(super) struct Share {
     /// Which thread.
     number: usize,
     /// How many there are.
@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options) -> Result<(Tally, Sample, Sample), LoadErro
     let of = options.threads.clamp(1, options.connections);
     let together = &Barrier::new(of);
     let told: Vec<_> = thread::scope(|scope| {
-        let start = |number| scope.spawn(move || measure(options, Part { number, of }, together));
+        let start = |number| scope.spawn(move || measure(options, Share { number, of }, together));
         let threads: Vec<_> = (0..of).map(start).collect();
         let results = threads.into_iter().map(|thread| thread.join());
         results.map(|result| result.unwrap_or_else(|panic| panic::resume_unwind(panic))).collect()
@@ -51,15 +51,15 @@ pub(super) fn run(options: &Options) -> Result<(Tally, Sample, Sample), LoadErro
 }
 
 /// What one thread does. One that fails meets the others all the same, or they would wait for it.
-fn measure(options: &Options, part: Part, together: &Barrier) -> Result<Told, LoadError> {
-    let mut crowd = Crowd::connect(options, part).and_then(|mut crowd| {
+fn measure(options: &Options, share: Share, together: &Barrier) -> Result<Told, LoadError> {
+    let mut crowd = Crowd::connect(options, share).and_then(|mut crowd| {
         crowd.wait_unchoked(Duration::from_secs(options.unchoke_wait_s))?;
         Ok(crowd)
     });
     together.wait();
     crowd = crowd.and_then(|mut crowd| {
         crowd.start()?;
-        crowd.go_on(part.of_span(options.warm))?;
+        crowd.go_on(share.of_span(options.warm))?;
         crowd.latencies.clear();
         Ok(crowd)
     });
@@ -67,7 +67,7 @@ fn measure(options: &Options, part: Part, together: &Barrier) -> Result<Told, Lo
     let before = sample();
     let bytes_before: Vec<u64> = crowd.iter().flat_map(Crowd::connection_bytes).collect();
     crowd = crowd.and_then(|mut crowd| {
-        crowd.go_on(part.of_span(options.window))?;
+        crowd.go_on(share.of_span(options.window))?;
         Ok(crowd)
     });
     let after = sample();
@@ -89,7 +89,7 @@ fn tally(crowd: Crowd, bytes_before: &[u64]) -> Tally {
     }
 }
 
-impl Part {
+impl Share {
     /// Of `numbers`, those of this thread.
     pub(super) fn of_numbers(self, numbers: Range<usize>) -> impl Iterator<Item = usize> {
         numbers.skip(self.number).step_by(self.of)
