@@ -106,6 +106,7 @@ impl<'a> Writer<'a> {
         {
             let mut earned = turn.earn();
             loop {
+                // Boxed, as the wait is.
                 Box::pin(self.send_control()).await?;
                 tokio::select! {
                     () = &mut earned => break,
