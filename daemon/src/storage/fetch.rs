@@ -90,6 +90,7 @@ impl Fetching<'_> {
         for (number, file) in opened {
             if let Some(file) = file {
                 self.torrent.payload(*number)?.check_unchanged(file.file())?;
+                file.set_seen(now_s);
             }
         }
         if let Err((number, source)) = result {

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
@@ -12,12 +14,18 @@ use super::torrent::Torrent;
 use super::watch::{Watch, Watching};
 use super::window::Windows;
 
+/// How long a file is taken to be what it was when it was last looked at. Of most changes [`Watch`] knows at once; of
+/// those that are made through somebody's mapping it does not hear.
+const SEEN_S: u32 = 10;
+
 /// A payload file, open and mapped.
 #[derive(Debug)]
 pub struct OpenFile {
     file: File,
     mapping: Mapping,
     windows: Windows,
+    /// The second in which it was last seen to be what was hashed, as [`super::window::seconds`] counts; 0 for never.
+    seen_s: AtomicU32,
     /// Tells when it changes, for as long as anybody may send from it. `None` while it grows.
     watching: Option<Watching>,
 }
@@ -36,6 +44,17 @@ impl OpenFile {
     /// What is known of them.
     pub fn windows(&self) -> &Windows {
         &self.windows
+    }
+
+    /// Notes that the file was seen to be what was hashed, at `now_s` or later.
+    pub fn set_seen(&self, now_s: u32) {
+        self.seen_s.store(now_s, Ordering::Relaxed);
+    }
+
+    /// Whether `range` may be sent at `now_s`: the file was looked at lately, and that part of it is in memory.
+    pub fn may_be_sent(&self, range: Range<u64>, now_s: u32) -> bool {
+        let seen_s = self.seen_s.load(Ordering::Relaxed);
+        seen_s != 0 && now_s.saturating_sub(seen_s) < SEEN_S && self.windows.are_warm_to_send(range, now_s)
     }
 }
 
@@ -132,7 +151,8 @@ impl OpenFiles {
         payload.check_unchanged(&file)?;
         let mapping = Mapping::new(&file, 0, length).map_err(unreadable)?;
         mapping.expect_random().map_err(unreadable)?;
-        Ok(Some(OpenFile { file, mapping, windows: Windows::new(payload.length()), watching }))
+        let (windows, seen_s) = (Windows::new(payload.length()), AtomicU32::new(0));
+        Ok(Some(OpenFile { file, mapping, windows, seen_s, watching }))
     }
 
     /// Whether nothing that is mapped has changed; see [`Watch::is_quiet`].
@@ -210,6 +230,21 @@ mod tests {
         assert_eq!(open.count(), 4);
         drop(lent);
         assert!(open.open(&torrent, &payload[4]).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_sent_again_and_again_stays_warm_while_the_file_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let (torrent, payload) = files(folder.path(), &["a"]);
+        let file = OpenFiles::new(1, Watch::start().ok()).open(&torrent, &payload[0]).unwrap().unwrap();
+        file.windows().set_warm(0..16, 100);
+        assert!(!file.may_be_sent(0..16, 100), "it was never looked at");
+        for now_s in (100..200).step_by(usize::try_from(SEEN_S).unwrap() - 1) {
+            file.set_seen(now_s - 1);
+            assert!(file.may_be_sent(0..16, now_s), "{now_s}");
+        }
+        file.set_seen(200 - SEEN_S);
+        assert!(file.windows().are_warm(0..16, 200) && !file.may_be_sent(0..16, 200));
     }
 
     #[test]

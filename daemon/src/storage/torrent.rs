@@ -235,7 +235,7 @@ impl Torrent {
         }
         let Some(payload) = &self.files[file] else { return Lent::Cold };
         match &*payload.opened.load() {
-            Some(opened) if opened.windows().are_warm(offset..offset + length, now_s) => {
+            Some(opened) if opened.may_be_sent(offset..offset + length, now_s) => {
                 lease.push_mapped(opened, in_memory(offset), in_memory(length));
                 Lent::Warm
             }

@@ -14,52 +14,57 @@ pub const GRAIN_LENGTH: u64 = 16 * 1024;
 pub const WINDOW_LENGTH: u64 = GRAINS * GRAIN_LENGTH;
 /// Grains of a window, each a bit.
 const GRAINS: u64 = 16;
-/// How long a grain that was read is trusted to be in memory. The kernel tells nobody when it takes a page back.
-const WARM_S: u32 = 10;
+/// Seconds in a generation. A grain is trusted to be in memory for the generation in which it was last read or sent, and
+/// the next: five to ten seconds. The kernel tells nobody when it takes a page back.
+const GENERATION_S: u32 = 5;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Seconds since the process began to look at windows, never zero.
 pub fn seconds(now: Instant) -> u32 {
     let since = now.saturating_duration_since(*START).as_secs();
-    u32::try_from(since).unwrap_or(u32::MAX - WARM_S).saturating_add(1)
+    u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// Which grains of each window of a file were read, and when the first of them was.
+/// Which grains of each window of a file were in memory lately.
 #[derive(Debug)]
 pub struct Windows {
     states: Box<[AtomicU64]>,
 }
 
-/// A window: the second in which its first grain was read since it was last cold, 0 for never; and its grains. So a
-/// grain is trusted a little shorter than it might be, and never longer.
+/// A window: the grains that were read or sent in a generation, and in the one before.
 #[derive(Debug, Clone, Copy)]
 struct State {
-    since_s: u32,
-    grains: u16,
+    generation: u32,
+    now: u16,
+    before: u16,
 }
 
 impl State {
     fn unpack(word: u64) -> Self {
-        let [a, b, c, d, low, high, ..] = word.to_le_bytes();
-        Self { since_s: u32::from_le_bytes([a, b, c, d]), grains: u16::from_le_bytes([low, high]) }
+        let [a, b, c, d, now_low, now_high, before_low, before_high] = word.to_le_bytes();
+        Self {
+            generation: u32::from_le_bytes([a, b, c, d]),
+            now: u16::from_le_bytes([now_low, now_high]),
+            before: u16::from_le_bytes([before_low, before_high]),
+        }
     }
 
     fn pack(self) -> u64 {
-        u64::from(self.since_s) | u64::from(self.grains) << u32::BITS
+        u64::from(self.generation) | u64::from(self.now) << 32 | u64::from(self.before) << 48
     }
 
-    fn is_fresh(self, now_s: u32) -> bool {
-        self.since_s != 0 && now_s.saturating_sub(self.since_s) < WARM_S
-    }
-
-    /// As it is with `grains` read as well.
-    fn with(self, grains: u16, now_s: u32) -> Self {
-        if self.is_fresh(now_s) {
-            Self { grains: self.grains | grains, ..self }
-        } else {
-            Self { since_s: now_s, grains }
+    /// As it is in `generation`. A clock that was read a little earlier does not turn it back.
+    fn in_generation(self, generation: u32) -> Self {
+        match generation.saturating_sub(self.generation) {
+            0 => self,
+            1 => Self { generation, now: 0, before: self.now },
+            _ => Self { generation, now: 0, before: 0 },
         }
+    }
+
+    fn are_warm(self, grains: u16) -> bool {
+        (self.now | self.before) & grains == grains
     }
 }
 
@@ -72,17 +77,32 @@ impl Windows {
 
     /// Whether all of `range` is trusted to be in memory at `now_s`.
     pub fn are_warm(&self, range: Range<u64>, now_s: u32) -> bool {
+        let generation = now_s / GENERATION_S;
         self.parts(range).all(|(state, grains)| {
-            let state = State::unpack(state.load(Ordering::Relaxed));
-            state.is_fresh(now_s) && state.grains & grains == grains
+            State::unpack(state.load(Ordering::Relaxed)).in_generation(generation).are_warm(grains)
         })
+    }
+
+    /// As [`Windows::are_warm`], for what is sent if it is: that touches the pages, so what is sent again and again stays
+    /// warm.
+    pub fn are_warm_to_send(&self, range: Range<u64>, now_s: u32) -> bool {
+        let are_warm = self.are_warm(range.clone(), now_s);
+        if are_warm {
+            self.set_warm(range, now_s);
+        }
+        are_warm
     }
 
     /// Notes that the grains of `range` were read at `now_s`.
     pub fn set_warm(&self, range: Range<u64>, now_s: u32) {
+        let generation = now_s / GENERATION_S;
         for (state, grains) in self.parts(range) {
-            let with = |word| Some(State::unpack(word).with(grains, now_s).pack());
-            // Never fails: it always has a new word.
+            let with = |word| {
+                let state = State::unpack(word).in_generation(generation);
+                let with = State { now: state.now | grains, ..state }.pack();
+                // Most of the time it is known, and the word stays in the caches of all cores.
+                (with != word).then_some(with)
+            };
             let _ = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with);
         }
     }
@@ -126,33 +146,60 @@ mod tests {
 
     use super::*;
 
+    /// The first second of a generation.
+    const START_S: u32 = 20 * GENERATION_S;
+
+    fn grain(number: u64) -> Range<u64> {
+        number * GRAIN_LENGTH..(number + 1) * GRAIN_LENGTH
+    }
+
     #[test]
-    fn a_grain_is_warm_for_a_bounded_time() {
+    fn a_grain_that_was_read_is_warm_for_this_generation_and_the_next() {
         let windows = Windows::new(3 * WINDOW_LENGTH + 1);
-        windows.set_warm(WINDOW_LENGTH..2 * WINDOW_LENGTH, 5);
-        assert!(windows.are_warm(WINDOW_LENGTH..WINDOW_LENGTH + 10, 5));
-        assert!(windows.are_warm(WINDOW_LENGTH..2 * WINDOW_LENGTH, 5 + WARM_S - 1));
-        assert!(!windows.are_warm(WINDOW_LENGTH..WINDOW_LENGTH + 10, 5 + WARM_S));
-        assert!(!windows.are_warm(WINDOW_LENGTH - 1..WINDOW_LENGTH + 10, 5), "the one before is cold");
-        assert!(
-            !windows.are_warm(3 * WINDOW_LENGTH..3 * WINDOW_LENGTH + 1, 5),
-            "the last, short one is cold"
-        );
-        windows.set_warm(3 * WINDOW_LENGTH..3 * WINDOW_LENGTH + 1, 5);
-        assert!(windows.are_warm(3 * WINDOW_LENGTH..3 * WINDOW_LENGTH + 1, 5));
+        let second = WINDOW_LENGTH..2 * WINDOW_LENGTH;
+        windows.set_warm(second.clone(), START_S);
+        assert!(windows.are_warm(second.start..second.start + 10, START_S));
+        assert!(windows.are_warm(second.clone(), START_S + 2 * GENERATION_S - 1));
+        assert!(!windows.are_warm(second.clone(), START_S + 2 * GENERATION_S));
+        assert!(!windows.are_warm(second.start - 1..second.start + 10, START_S), "the one before is cold");
+        let last = 3 * WINDOW_LENGTH..3 * WINDOW_LENGTH + 1;
+        assert!(!windows.are_warm(last.clone(), START_S), "the last, short one is cold");
+        windows.set_warm(last.clone(), START_S);
+        assert!(windows.are_warm(last, START_S));
+    }
+
+    #[test]
+    fn what_is_sent_again_and_again_stays_warm_and_its_neighbours_do_not() {
+        let windows = Windows::new(WINDOW_LENGTH);
+        windows.set_warm(grain(3).start..grain(4).end, START_S);
+        for generation in 1..10 {
+            assert!(windows.are_warm_to_send(grain(3), START_S + generation * GENERATION_S), "{generation}");
+        }
+        let now_s = START_S + 10 * GENERATION_S;
+        assert!(windows.are_warm(grain(3), now_s) && !windows.are_warm(grain(4), now_s));
+        assert!(!windows.are_warm_to_send(grain(3).start..grain(4).end, now_s), "a half is not enough");
+        assert!(!windows.are_warm(grain(3), now_s + GENERATION_S), "nor is it as if that had been sent");
     }
 
     #[test]
     fn one_grain_does_not_make_its_neighbours_warm_nor_keep_them_so() {
         let windows = Windows::new(WINDOW_LENGTH);
-        let grain = |number: u64| number * GRAIN_LENGTH..(number + 1) * GRAIN_LENGTH;
-        windows.set_warm(grain(3), 5);
-        assert!(windows.are_warm(grain(3), 5) && !windows.are_warm(grain(2), 5));
-        assert!(!windows.are_warm(grain(3).start..grain(4).end, 5));
-        windows.set_warm(grain(4), 10);
-        assert!(windows.are_warm(grain(3).start..grain(4).end, 10));
-        windows.set_warm(grain(5), 5 + WARM_S);
-        assert!(windows.are_warm(grain(5), 5 + WARM_S) && !windows.are_warm(grain(3), 5 + WARM_S));
+        windows.set_warm(grain(3), START_S);
+        assert!(windows.are_warm(grain(3), START_S) && !windows.are_warm(grain(2), START_S));
+        assert!(!windows.are_warm(grain(3).start..grain(4).end, START_S));
+        windows.set_warm(grain(4), START_S + GENERATION_S);
+        assert!(windows.are_warm(grain(3).start..grain(4).end, START_S + GENERATION_S));
+        let later_s = START_S + 2 * GENERATION_S;
+        windows.set_warm(grain(5), later_s);
+        assert!(windows.are_warm(grain(4).start..grain(5).end, later_s) && !windows.are_warm(grain(3), later_s));
+    }
+
+    #[test]
+    fn a_clock_that_was_read_earlier_does_not_turn_back() {
+        let windows = Windows::new(WINDOW_LENGTH);
+        windows.set_warm(grain(3), START_S);
+        windows.set_warm(grain(4), START_S - 1);
+        assert!(windows.are_warm(grain(3).start..grain(4).end, START_S));
     }
 
     #[test]
