@@ -32,6 +32,11 @@ impl Spread {
         };
         Some(Self { median, min, max })
     }
+
+    /// The spread of the ratios of figures that were measured in pairs; `None` for no pair.
+    pub fn of_ratios(figures: &[f64], others: &[f64]) -> Option<Self> {
+        Self::of(figures.iter().zip(others).map(|(figure, other)| figure / other))
+    }
 }
 
 impl fmt::Display for Spread {
@@ -52,5 +57,12 @@ mod tests {
         let two = Spread::of([4.0, 1.0]).unwrap();
         assert_eq!(two.to_string(), "2.50 (1.00-4.00)");
         assert_eq!(format!("{two:.3}"), "2.500 (1.000-4.000)");
+    }
+
+    #[test]
+    fn a_spread_of_ratios_takes_figures_pair_by_pair() {
+        let slow_then_fast = Spread::of_ratios(&[1.0, 2.0, 9.0], &[1.0, 4.0, 10.0]).unwrap();
+        assert_eq!(slow_then_fast, Spread { median: 0.9, min: 0.5, max: 1.0 });
+        assert_eq!(Spread::of_ratios(&[], &[]), None);
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn of(outcome: &Outcome) -> Vec<Goal> {
 
 fn of_part(outcome: &Outcome, part: Part) -> Vec<Goal> {
     let btd = |case: &str, figure: Figure| outcome.median(part, case, Contender::Btd, figure);
-    let ratio = |case: &str, other: &str, figure: Figure| Some(btd(case, figure)? / btd(other, figure)?);
+    let ratio = |case: &str, other: &str, figure: Figure| outcome.kept(part, case, other, figure);
     let kept = |what: &str, case: &str, alone: &str| {
         vec![
             Goal::at_least(format!("{what}: rate kept"), ratio(case, alone, Round::gb_per_s), KEPT),

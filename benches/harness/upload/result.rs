@@ -94,6 +94,16 @@ impl Outcome {
     pub(super) fn median(&self, part: Part, case: &str, contender: Contender, figure: Figure) -> Option<f64> {
         Some(self.row(part, case, contender)?.spread(figure)?.median)
     }
+
+    /// What is left at `case` of btd's `figure` at `other`, as the ratios in each round say: the two measurements of a round
+    /// follow each other, so that what the machine does from minute to minute touches both.
+    pub(super) fn kept(&self, part: Part, case: &str, other: &str, figure: Figure) -> Option<f64> {
+        let figures = |case| {
+            let row = self.row(part, case, Contender::Btd).filter(|row| row.failure.is_none())?;
+            row.rounds.iter().map(figure).collect::<Option<Vec<f64>>>()
+        };
+        Some(Spread::of_ratios(&figures(case)?, &figures(other)?)?.median)
+    }
 }
 
 impl Row {

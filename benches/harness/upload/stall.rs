@@ -29,19 +29,18 @@ impl Bench<'_> {
     pub(super) fn measure_stall(&self, outcome: &mut Outcome) -> io::Result<()> {
         let path = payload::prepare_number(&self.places.directory, self.settings.size, 1)?;
         let behind = torrent::create(&path, torrent::PIECE_LENGTH)?;
-        let folder = SlowFolder::mount(&self.places.directory.join("slow"), &path);
+        let started = SlowFolder::mount(&self.places.directory.join("slow"), &path).and_then(|folder| {
+            let stalled = Torrent { payload: folder.path(), ..behind.clone() };
+            let btd = Btd::start(self.places, "stall", 1, SERVER_CORE, &[self.torrent.clone(), stalled])?;
+            folder.set_slow(true);
+            // In this order: a folder of which a file is open is not unmounted.
+            Ok((btd, folder))
+        });
         let entrants = CASES.map(|(case, is_beside)| {
-            let start = || -> io::Result<_> {
-                let folder = folder.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
-                let stalled = Torrent { payload: folder.path(), ..behind.clone() };
-                folder.set_slow(false);
-                let both = [self.torrent.clone(), stalled];
-                let btd = Btd::start(self.places, "stall", 1, SERVER_CORE, &both)?;
-                folder.set_slow(true);
-                Ok(btd)
-            };
+            let started = started.as_ref().map_err(|error| io::Error::other(error.to_string()));
             let behind = &behind;
-            let measure = start().map(|btd| move || self.measure_beside(&btd, is_beside.then_some(behind)));
+            let measure =
+                started.map(|(btd, _)| move || self.measure_beside(btd, is_beside.then_some(behind)));
             Entrant::new(Row::new(Part::Stall, case, Contender::Btd), measure)
         });
         outcome.rows.extend(contest(self.settings.rounds, entrants.into()));

@@ -27,10 +27,11 @@ impl Bench<'_> {
         let path = payload::prepare_number(&self.places.directory, self.settings.size, 1)?;
         let other = torrent::create(&path, torrent::PIECE_LENGTH)?;
         let both = [self.torrent.clone(), other];
+        let btd = Btd::start(self.places, "verify", 1, SERVER_CORE, &both);
         let entrants = CASES.map(|(case, is_verifying)| {
-            let btd = Btd::start(self.places, "verify", 1, SERVER_CORE, &both);
+            let btd = btd.as_ref().map_err(|error| io::Error::other(error.to_string()));
             let [_, other] = &both;
-            let measure = btd.map(|btd| move || self.measure_verifying(&btd, is_verifying.then_some(other)));
+            let measure = btd.map(|btd| move || self.measure_verifying(btd, is_verifying.then_some(other)));
             Entrant::new(Row::new(Part::Verify, case, Contender::Btd), measure)
         });
         outcome.rows.extend(contest(self.settings.rounds, entrants.into()));

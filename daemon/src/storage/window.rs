@@ -191,7 +191,9 @@ mod tests {
         assert!(windows.are_warm(grain(3).start..grain(4).end, START_S + GENERATION_S));
         let later_s = START_S + 2 * GENERATION_S;
         windows.set_warm(grain(5), later_s);
-        assert!(windows.are_warm(grain(4).start..grain(5).end, later_s) && !windows.are_warm(grain(3), later_s));
+        assert!(
+            windows.are_warm(grain(4).start..grain(5).end, later_s) && !windows.are_warm(grain(3), later_s)
+        );
     }
 
     #[test]
