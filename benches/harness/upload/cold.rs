@@ -34,6 +34,21 @@ const MIN_LIMIT: u64 = 160 << 20;
 /// Less was read from disk for what was sent: the payload was not cold.
 const MIN_DISK_SHARE: f64 = 0.9;
 
+/// btd with little memory for what it reads. Its fields are dropped in this order: the limit goes after the process.
+#[derive(Debug)]
+struct Limited {
+    server: Server,
+    limit: MemoryLimit,
+}
+
+impl Limited {
+    /// Has the kernel forget the payload of `cold`.
+    fn cool(&self, cold: &Torrent) -> io::Result<()> {
+        self.limit.reclaim();
+        payload::cool(&cold.payload)
+    }
+}
+
 impl Bench<'_> {
     /// All blocks once, in order and at random; then a hot torrent without a cold one and with it. Each round has a seeder
     /// of its own: what another has mapped is not forgotten. But the hot torrent has the same both times, for seeders differ
@@ -51,14 +66,14 @@ impl Bench<'_> {
         let hot = HOT.map(|(case, is_beside)| {
             let measure = move || match (is_beside, started.take()) {
                 (false, _) => {
-                    let (limit, server) = self.limited(both)?;
-                    let round = self.measure_hot(&server, &both[0])?;
-                    started.replace(Some((limit, server)));
+                    let limited = self.limited(both)?;
+                    let round = self.measure_hot(&limited.server, &both[0])?;
+                    started.replace(Some(limited));
                     Ok(round)
                 }
-                (true, Some((limit, server))) => {
-                    cool(&limit, &both[1])?;
-                    self.measure_beside_cold(&server, both)
+                (true, Some(limited)) => {
+                    limited.cool(&both[1])?;
+                    self.measure_beside_cold(&limited.server, both)
                 }
                 (true, None) => Err(io::Error::other("btd was not measured alone")),
             };
@@ -69,14 +84,15 @@ impl Bench<'_> {
     }
 
     fn measure_order(&self, cold: &Torrent, order: Order) -> io::Result<Round> {
-        let (limit, server) = self.limited(slice::from_ref(cold))?;
+        let limited = self.limited(slice::from_ref(cold))?;
         let plan = Plan {
             order,
             warm: "0s".to_owned(),
             window: self.settings.size.to_string(),
             ..self.plan(slice::from_ref(cold), COLD_CONNECTIONS)
         };
-        cool(&limit, cold)?;
+        limited.cool(cold)?;
+        let Limited { server, .. } = &limited;
         let round = Round::from(plan.run(self.places, server.address(), server.pid())?);
         match round.disk_share() {
             Some(share) if share < MIN_DISK_SHARE => Err(io::Error::other(format!(
@@ -107,18 +123,12 @@ impl Bench<'_> {
         Ok(round)
     }
 
-    /// btd with `torrents`, from here on with little memory for what it reads. The limit goes after the server.
-    fn limited(&self, torrents: &[Torrent]) -> io::Result<(MemoryLimit, Server)> {
+    /// btd with `torrents`, from here on with little memory for what it reads.
+    fn limited(&self, torrents: &[Torrent]) -> io::Result<Limited> {
         let server = self.btd(torrents)?;
         let bytes = (self.settings.size / LIMIT_PER_SIZE).max(MIN_LIMIT);
         let limit = MemoryLimit::new(&format!("btd-bench-{}", server.pid()), bytes)?;
         limit.add(server.pid())?;
-        Ok((limit, server))
+        Ok(Limited { server, limit })
     }
-}
-
-/// Has the kernel forget the payload of `cold`.
-fn cool(limit: &MemoryLimit, cold: &Torrent) -> io::Result<()> {
-    limit.reclaim();
-    payload::cool(&cold.payload)
 }

@@ -53,8 +53,17 @@ impl OpenFile {
 
     /// Whether `range` may be sent at `now_s`: the file was looked at lately, and that part of it is in memory.
     pub fn may_be_sent(&self, range: Range<u64>, now_s: u32) -> bool {
+        self.is_seen(now_s) && self.windows.are_warm_to_send(range, now_s)
+    }
+
+    /// Whether the file was looked at lately. When that is too long ago, whoever asks first hears so, and has its lane look
+    /// again; the others go on meanwhile. If all of a thousand connections went there, they would wait for each other.
+    fn is_seen(&self, now_s: u32) -> bool {
         let seen_s = self.seen_s.load(Ordering::Relaxed);
-        seen_s != 0 && now_s.saturating_sub(seen_s) < SEEN_S && self.windows.are_warm_to_send(range, now_s)
+        let is_recent = || now_s.saturating_sub(seen_s) < SEEN_S;
+        let is_first =
+            || self.seen_s.compare_exchange(seen_s, now_s, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        seen_s != 0 && (is_recent() || !is_first())
     }
 }
 
@@ -239,12 +248,16 @@ mod tests {
         let file = OpenFiles::new(1, Watch::start().ok()).open(&torrent, &payload[0]).unwrap().unwrap();
         file.windows().set_warm(0..16, 100);
         assert!(!file.may_be_sent(0..16, 100), "it was never looked at");
-        for now_s in (100..200).step_by(usize::try_from(SEEN_S).unwrap() - 1) {
+        for now_s in (100..200).step_by(4) {
             file.set_seen(now_s - 1);
             assert!(file.may_be_sent(0..16, now_s), "{now_s}");
         }
         file.set_seen(200 - SEEN_S);
         assert!(file.windows().are_warm(0..16, 200) && !file.may_be_sent(0..16, 200));
+        assert!(file.may_be_sent(0..16, 200), "one has it looked at, the others go on");
+        file.windows().set_warm(0..16, 200 + SEEN_S);
+        assert!(!file.may_be_sent(0..16, 200 + SEEN_S), "until it is too long ago again");
+        assert!(file.may_be_sent(0..16, 200 + SEEN_S));
     }
 
     #[test]
