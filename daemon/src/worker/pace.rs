@@ -5,9 +5,10 @@ use std::time::Duration;
 /// Most blocks in a batch. More do not save anything that can be measured, would let one peer have the socket buffers to
 /// itself, and are memory that a thousand peers who wait hold at a time.
 const MAX_BLOCKS: usize = 32;
-/// Blocks in the first batch.
-const FIRST_BLOCKS: usize = 8;
-/// A batch that leaves within this time may be followed by one twice as long.
+/// Blocks in the first batch. When a thousand peers who start together get long ones at once, half a GiB stands in their
+/// sockets, is no longer in any cache when they read it, and for that they read too slowly to ever get rid of it.
+const FIRST_BLOCKS: usize = 1;
+/// A batch that leaves within this time may be followed by one that is a block longer.
 const FAST: Duration = Duration::from_millis(250);
 /// After a batch that takes longer than this the next is half as long.
 const SLOW: Duration = Duration::from_secs(1);
@@ -31,7 +32,7 @@ impl Pace {
     /// Notes that a batch took `time` to leave.
     pub(super) fn note(&mut self, time: Duration) {
         if time <= FAST {
-            self.blocks = (self.blocks * 2).min(MAX_BLOCKS);
+            self.blocks = (self.blocks + 1).min(MAX_BLOCKS);
         } else if time > SLOW {
             self.blocks = (self.blocks / 2).max(1);
         }
@@ -45,7 +46,10 @@ mod tests {
     #[test]
     fn a_fast_peer_gets_long_batches_and_a_slow_one_short_ones() {
         let mut pace = Pace::new();
-        (0..10).for_each(|_| pace.note(FAST));
+        assert_eq!(pace.blocks(), FIRST_BLOCKS);
+        pace.note(FAST);
+        assert_eq!(pace.blocks(), FIRST_BLOCKS + 1);
+        (0..MAX_BLOCKS).for_each(|_| pace.note(FAST));
         assert_eq!(pace.blocks(), MAX_BLOCKS);
         pace.note(SLOW);
         assert_eq!(pace.blocks(), MAX_BLOCKS, "neither fast nor slow");
