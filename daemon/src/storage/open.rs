@@ -24,7 +24,8 @@ pub struct OpenFile {
     file: File,
     mapping: Mapping,
     windows: Windows,
-    /// The second in which it was last seen to be what was hashed, as [`super::window::seconds`] counts; 0 for never.
+    /// The second in which it was last seen to be what was hashed, or a lane was asked to look, as
+    /// [`super::window::seconds`] counts; 0 for never.
     seen_s: AtomicU32,
     /// Tells when it changes, for as long as anybody may send from it. `None` while it grows.
     watching: Option<Watching>,
@@ -57,7 +58,8 @@ impl OpenFile {
     }
 
     /// Whether the file was looked at lately. When that is too long ago, whoever asks first hears so, and has its lane look
-    /// again; the others go on meanwhile. If all of a thousand connections went there, they would wait for each other.
+    /// again; the others go on meanwhile. If all of a thousand connections went there, they would wait for each other. Where
+    /// nothing comes of it, since that connection has gone, the next is sent there as much later.
     fn is_seen(&self, now_s: u32) -> bool {
         let seen_s = self.seen_s.load(Ordering::Relaxed);
         let is_recent = || now_s.saturating_sub(seen_s) < SEEN_S;

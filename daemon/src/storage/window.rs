@@ -84,7 +84,8 @@ impl Windows {
     }
 
     /// As [`Windows::are_warm`], for what is sent if it is: that touches the pages, so what is sent again and again stays
-    /// warm.
+    /// warm. A grain of which only a part is sent counts as a whole: of files that begin within a grain of their torrent no
+    /// block covers one.
     pub fn are_warm_to_send(&self, range: Range<u64>, now_s: u32) -> bool {
         let are_warm = self.are_warm(range.clone(), now_s);
         if are_warm {
