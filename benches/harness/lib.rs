@@ -21,6 +21,7 @@ pub mod latencies;
 pub mod load;
 pub mod mapping;
 mod memory_limit;
+pub mod network;
 pub mod payload;
 pub mod places;
 pub mod process;

@@ -21,7 +21,7 @@ use crate::cores::{self, Cores};
 use crate::places::Places;
 use crate::server::Server;
 use crate::torrent::{self, Torrent};
-use crate::{payload, process, run, size, tracker};
+use crate::{network, payload, process, run, size, tracker};
 use leecher::Job;
 pub use leecher::Leecher;
 pub use options::{Options, Settings};
@@ -49,7 +49,7 @@ struct Bench<'a> {
 pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
     cores::pin(SEED_CORE)?;
     let bench = Bench::prepare(settings, places)?;
-    let mut outcome = Outcome::new(settings);
+    let mut outcome = Outcome::new(settings, network::congestion_control()?);
     for row in &mut outcome.rows {
         row.version = row.contender.version(places);
     }

@@ -15,6 +15,8 @@ const MOST_CPU: f64 = 0.6;
 pub struct Outcome {
     /// What was asked for.
     pub settings: Settings,
+    /// The congestion control of TCP.
+    pub congestion_control: String,
     /// One row for each contender.
     pub rows: Vec<Row>,
     /// What is wanted of btd.
@@ -54,7 +56,7 @@ pub struct Report {
 }
 
 impl Outcome {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, congestion_control: String) -> Self {
         let row = |&contender: &Leecher| Row {
             contender,
             version: None,
@@ -64,6 +66,7 @@ impl Outcome {
         };
         Self {
             settings: settings.clone(),
+            congestion_control,
             rows: settings.contenders.iter().map(row).collect(),
             goals: Vec::new(),
         }

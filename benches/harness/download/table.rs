@@ -15,9 +15,11 @@ pub fn render(outcome: &Outcome) -> String {
     let columns = ["wall s", "CPU s", "CPU / libtorrent", "anonymous memory"].map(str::to_owned);
     let mut text = format!(
         "download: seconds until verified and written, median (min-max) of {} round(s)\n\
-         {} from one seed in the page cache to disk, leecher and seed on a core each\n\n{}\n",
+         {} from one seed in the page cache to disk, leecher and seed on a core each\n\
+         congestion control of TCP: {}\n\n{}\n",
         settings.rounds,
         size::show(settings.size),
+        outcome.congestion_control,
         line("", &columns),
     );
     for row in &outcome.rows {

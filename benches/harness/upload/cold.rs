@@ -7,7 +7,7 @@ use std::slice;
 
 use super::contest::{Entrant, contest};
 use super::result::{Outcome, Round, Row};
-use super::{Bench, Part, Plan};
+use super::{Bench, HOT_CONNECTIONS, Part, Plan};
 use crate::contender::Contender;
 use crate::load::Order;
 use crate::memory_limit::MemoryLimit;
@@ -20,12 +20,9 @@ pub(super) const ORDERS: [(&str, Order); 2] =
     [("cold, in order", Order::InOrder), ("cold, at random", Order::Random)];
 /// A torrent in memory, alone and beside one that is not.
 pub(super) const HOT: [(&str, bool); 2] = [("hot, alone", false), ("hot, beside a cold one", true)];
-/// Rounds of these for each of the others: what a hot torrent loses is less than what rounds differ by.
-const HOT_ROUNDS: u32 = 2;
 const COLD_CONNECTIONS: usize = 4;
 /// What the cold torrent is asked for while the hot one is measured: some 16 MB a second from all over it.
 const COLD_RATE: f64 = 1_000.0;
-pub(super) const HOT_CONNECTIONS: usize = 16;
 /// What the seeder may have in memory of cold payload: a part of it.
 const LIMIT_PER_SIZE: u64 = 4;
 /// The least that it may have in memory: for itself, and for what is on the way.
@@ -79,7 +76,7 @@ impl Bench<'_> {
             };
             Entrant::new(Row::new(Part::Cold, case, Contender::Btd), Ok(measure))
         });
-        outcome.rows.extend(contest(self.settings.rounds * HOT_ROUNDS, hot.into()));
+        outcome.rows.extend(contest(self.pair_rounds(), hot.into()));
         Ok(())
     }
 

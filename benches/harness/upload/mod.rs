@@ -21,6 +21,7 @@ use std::io;
 
 use crate::cores::Cores;
 use crate::load::Order;
+use crate::network;
 use crate::payload;
 use crate::places::Places;
 use crate::torrent::{self, Torrent};
@@ -36,7 +37,10 @@ const LOAD_CORE: Option<usize> = Some(1);
 const VOLUME_PER_SIZE: u64 = 2;
 /// Share of the volume that passes before the window opens.
 const WARM_SHARE: u64 = 4;
-
+/// Connections of a hot torrent that is measured alone and beside something else.
+const HOT_CONNECTIONS: usize = 16;
+/// Rounds of such a pair for each round of others: what it loses is less than what rounds differ by.
+const PAIR_ROUNDS: u32 = 2;
 /// From so many connections on a window goes by time.
 const MANY: usize = 500;
 
@@ -56,7 +60,7 @@ pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
     let path = payload::prepare(&places.directory, settings.size)?;
     let torrent = torrent::create(&path, torrent::PIECE_LENGTH)?;
     let bench = Bench { settings, places, torrent };
-    let mut outcome = Outcome::new(settings);
+    let mut outcome = Outcome::new(settings, network::congestion_control()?);
     for part in &settings.parts {
         match part {
             Part::Connections => bench.measure_connections(&mut outcome),
@@ -73,6 +77,11 @@ pub fn run(settings: &Settings, places: &Places) -> io::Result<Outcome> {
 }
 
 impl Bench<'_> {
+    /// Measured rounds of a hot torrent alone and beside something else.
+    fn pair_rounds(&self) -> u32 {
+        self.settings.rounds * PAIR_ROUNDS
+    }
+
     /// So many connections that ask for `torrents` as fast as they are answered, for a volume that is a multiple of the
     /// payload.
     fn plan<'a>(&self, torrents: &'a [Torrent], connections: usize) -> Plan<'a> {

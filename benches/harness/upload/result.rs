@@ -20,6 +20,8 @@ const BYTES_PER_KIB: f64 = 1024.0;
 pub struct Outcome {
     /// What was asked for.
     pub settings: Settings,
+    /// The congestion control of TCP.
+    pub congestion_control: String,
     /// Who took part, as far as they say.
     pub programs: BTreeMap<String, Program>,
     /// What each did, in the order in which it was measured.
@@ -71,8 +73,14 @@ impl From<Report> for Round {
 }
 
 impl Outcome {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), programs: BTreeMap::new(), rows: Vec::new(), goals: Vec::new() }
+    pub(super) fn new(settings: &Settings, congestion_control: String) -> Self {
+        Self {
+            settings: settings.clone(),
+            congestion_control,
+            programs: BTreeMap::new(),
+            rows: Vec::new(),
+            goals: Vec::new(),
+        }
     }
 
     /// Whether some contender has no result somewhere.

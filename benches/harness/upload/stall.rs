@@ -6,10 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::btd::Btd;
-use super::cold::HOT_CONNECTIONS;
 use super::contest::{Entrant, contest};
 use super::result::{Outcome, Round, Row};
-use super::{Bench, Part, Plan, SERVER_CORE};
+use super::{Bench, HOT_CONNECTIONS, Part, Plan, SERVER_CORE};
 use crate::contender::Contender;
 use crate::latencies::Latencies;
 use crate::load::Order;
@@ -43,7 +42,7 @@ impl Bench<'_> {
                 started.map(|(btd, _)| move || self.measure_beside(btd, is_beside.then_some(behind)));
             Entrant::new(Row::new(Part::Stall, case, Contender::Btd), measure)
         });
-        outcome.rows.extend(contest(self.settings.rounds, entrants.into()));
+        outcome.rows.extend(contest(self.pair_rounds(), entrants.into()));
         Ok(())
     }
 

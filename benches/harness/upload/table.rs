@@ -34,10 +34,12 @@ const EXTRA: [(&str, &str); 4] = [
 pub fn render(outcome: &Outcome) -> String {
     let settings = &outcome.settings;
     let mut text = format!(
-        "upload: median (min-max) of {} round(s), {} of payload, {} requests of 16 KiB open on each connection\n\n",
+        "upload: median (min-max) of {} round(s), {} of payload, {} requests of 16 KiB open on each connection\n\
+         congestion control of TCP: {}\n\n",
         settings.rounds,
         size::show(settings.size),
         settings.outstanding,
+        outcome.congestion_control,
     );
     if settings.parts.contains(&Part::Connections) {
         text.push_str(&matrix(outcome));

@@ -7,10 +7,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::btd::Btd;
-use super::cold::HOT_CONNECTIONS;
 use super::contest::{Entrant, contest};
 use super::result::{Outcome, Round, Row};
-use super::{Bench, Part, SERVER_CORE};
+use super::{Bench, HOT_CONNECTIONS, Part, SERVER_CORE};
 use crate::contender::Contender;
 use crate::payload;
 use crate::torrent::{self, Torrent};
@@ -34,7 +33,7 @@ impl Bench<'_> {
             let measure = btd.map(|btd| move || self.measure_verifying(btd, is_verifying.then_some(other)));
             Entrant::new(Row::new(Part::Verify, case, Contender::Btd), measure)
         });
-        outcome.rows.extend(contest(self.settings.rounds, entrants.into()));
+        outcome.rows.extend(contest(self.pair_rounds(), entrants.into()));
         Ok(())
     }
 
