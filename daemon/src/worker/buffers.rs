@@ -10,8 +10,8 @@ use super::gather::Gather;
 /// Bytes read at a time from a peer that sends requests: 60 of them, for nearly 1 MiB. A thousand peers may be read at the
 /// same time.
 const BUFFER_LENGTH: usize = 1024;
-/// Bytes read at a time from a peer that sends blocks: eight, most of which are cut out without a copy.
-pub(super) const CHUNK_LENGTH: u32 = 128 * 1024;
+/// Bytes read at a time from a peer that sends blocks: sixteen, most of which are cut out without a copy.
+pub(super) const CHUNK_LENGTH: u32 = 256 * 1024;
 /// Most of each kind that are kept for the next one to ask.
 const MAX_KEPT: usize = 256;
 

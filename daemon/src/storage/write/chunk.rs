@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 /// Most chunks that wait to be used again; one that is too many is freed.
-const MAX_KEPT: usize = 256;
+const MAX_KEPT: usize = 128;
 
 /// A pool of chunks. Taking one and giving one back takes no lock.
 #[derive(Debug, Clone)]
