@@ -16,7 +16,7 @@ const CONGESTION_CONTROL: &str = "reno";
 const SETTING: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 /// Takes this thread, and all threads and processes that it will start, to a network of their own, of loopback alone.
-/// Whoever may not do so stays where they are; [`congestion_control`] tells what it is there.
+/// Whoever may not do so stays where they are. The reports tell what the congestion control was.
 ///
 /// # Errors
 /// When the new network cannot be set up.
@@ -32,8 +32,10 @@ pub fn enter() -> io::Result<()> {
         Ok(status) => return Err(explain(status.to_string())),
         Err(error) => return Err(explain(error.to_string())),
     }
-    fs::write(SETTING, CONGESTION_CONTROL)
-        .map_err(|error| io::Error::other(format!("{SETTING} = {CONGESTION_CONTROL}: {error}")))
+    if let Err(error) = fs::write(SETTING, CONGESTION_CONTROL) {
+        eprintln!("congestion control stays what it is here: {SETTING}: {error}");
+    }
+    Ok(())
 }
 
 /// The congestion control of TCP in the network where this runs.
@@ -53,6 +55,7 @@ mod tests {
 
     #[test]
     fn a_network_of_its_own_has_loopback_and_no_other_listener() {
+        let may_enter = thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).is_ok()).join().unwrap();
         let outside = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = outside.local_addr().unwrap();
         // The test's own thread stays outside.
@@ -63,11 +66,7 @@ mod tests {
             (TcpStream::connect(address).is_err(), congestion_control().unwrap())
         });
         let (is_apart, congestion_control) = inside.join().unwrap();
-        if nix::unistd::geteuid().is_root() {
-            assert!(is_apart);
-            assert_eq!(congestion_control, CONGESTION_CONTROL);
-        } else {
-            assert!(!congestion_control.is_empty());
-        }
+        assert_eq!(is_apart, may_enter);
+        assert!(!may_enter || congestion_control == CONGESTION_CONTROL, "{congestion_control}");
     }
 }
