@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Most blocks in a batch. More do not save anything that can be measured, would let one peer have the socket buffers to
 /// itself, and are memory that a thousand peers who wait hold at a time.
 const MAX_BLOCKS: usize = 32;
-/// Blocks in the first batch. When a thousand peers who start together get long ones at once, their kernels have no time
-/// to learn how large their windows should be: some stay small, and those peers slow. Under bbr all may.
+/// Blocks in the first batch. Where a thousand peers who start together get long ones at once, the receive windows of some
+/// are seen to stay small, and those peers slow; under bbr, those of all.
 const FIRST_BLOCKS: usize = 1;
 /// A batch that leaves within this time may be followed by one that is a block longer.
 const FAST: Duration = Duration::from_millis(250);
