@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::file::{self, FileError, Stamp, compare, may_be_mapped};
 use super::guard;
 use super::mapping::Mapping;
-use super::sha1::MAX_LANES;
+use super::sha1::lanes;
 use super::task::Task;
 use super::torrent::in_memory;
 use piece_hasher::PieceHasher;
@@ -127,7 +127,7 @@ impl Hashing<'_> {
 
     /// Pieces that a thread hashes at a time: as many as there are lanes, where that leaves no thread without.
     fn lanes(&self) -> usize {
-        (self.geometry.piece_count() as usize / rayon::current_num_threads()).clamp(1, MAX_LANES)
+        (self.geometry.piece_count() as usize / rayon::current_num_threads()).clamp(1, lanes())
     }
 
     fn spans<'a>(

@@ -1,20 +1,22 @@
-//! SHA-1 of up to four messages at once. The processor's SHA unit waits most of the time for its own last result, so
-//! four chains of rounds that do not depend on each other take little longer than one.
+//! SHA-1 of several messages at once, in lanes. The processor's SHA unit waits most of the time for its own last result,
+//! so four chains of rounds that do not depend on each other take little longer than one. AVX-512 vectors hold eight, and
+//! are faster still when all of them are in use.
 //!
-//! Called by whoever has several pieces to hash. Where there is no such unit, the `sha1` crate hashes them one by one.
-//! Never copies payload, but for the 64 bytes around a cut.
+//! Called by whoever has several pieces to hash. Where there is neither, the `sha1` crate hashes them one by one. Never
+//! copies payload, but for the 64 bytes around a cut.
 
+mod engine;
 mod unit;
+mod vectors;
 
 use std::ops::Range;
 
 use sha1::{Digest, Sha1};
 
 use super::hash::PieceHash;
-use unit::ShaUnit;
+pub use engine::UNIT_LANES;
+use engine::{Engine, MAX_LANES};
 
-/// Messages under way at a time: a fifth lane finds no idle slot of the unit, only fewer registers.
-pub const MAX_LANES: usize = 4;
 /// Bytes that SHA-1 takes in at a time (RFC 3174).
 const CHUNK_LENGTH: usize = 64;
 /// Bytes at the end of the last chunk that give the message's length in bits.
@@ -32,10 +34,15 @@ pub fn digest_all<'a, M>(messages: impl IntoIterator<Item = M>) -> Vec<PieceHash
 where
     M: IntoIterator<Item = &'a [u8]>,
 {
-    match ShaUnit::detect() {
-        Some(unit) => interleaved(unit, messages.into_iter()),
+    match Engine::detect() {
+        Some(engine) => interleaved(engine, messages.into_iter()),
         None => one_by_one(messages.into_iter()),
     }
+}
+
+/// Messages that are worth hashing together: of more, each takes no less time.
+pub fn lanes() -> usize {
+    Engine::detect().map_or(1, Engine::lanes)
 }
 
 fn one_by_one<'a, M>(messages: impl Iterator<Item = M>) -> Vec<PieceHash>
@@ -46,26 +53,23 @@ where
     messages.map(digest).collect()
 }
 
-fn interleaved<'a, M>(unit: ShaUnit, mut messages: impl Iterator<Item = M>) -> Vec<PieceHash>
+fn interleaved<'a, M>(engine: Engine, mut messages: impl Iterator<Item = M>) -> Vec<PieceHash>
 where
     M: IntoIterator<Item = &'a [u8]>,
 {
     let mut digests = Vec::new();
-    let mut lanes = Vec::with_capacity(MAX_LANES);
+    let mut lanes = Vec::with_capacity(engine.lanes());
     loop {
-        while lanes.len() < MAX_LANES
+        while lanes.len() < engine.lanes()
             && let Some(message) = messages.next()
         {
             lanes.push(Lane::new(digests.len(), message.into_iter()));
             digests.push(PieceHash::default());
         }
-        match lanes.as_mut_slice() {
-            [] => return digests,
-            [a] => step(unit, [a]),
-            [a, b] => step(unit, [a, b]),
-            [a, b, c] => step(unit, [a, b, c]),
-            [a, b, c, d, ..] => step(unit, [a, b, c, d]),
+        if lanes.is_empty() {
+            return digests;
         }
+        step(engine, &mut lanes);
         lanes.retain(|lane| {
             if lane.is_done() {
                 digests[lane.number] = lane.digest();
@@ -76,15 +80,15 @@ where
 }
 
 /// Takes every lane as far as the one whose next cut or end comes first.
-fn step<'a, I, const LANES: usize>(unit: ShaUnit, lanes: [&mut Lane<'a, I>; LANES])
-where
-    I: Iterator<Item = &'a [u8]>,
-{
-    let mut states = lanes.each_ref().map(|lane| lane.state);
-    let runs = lanes.each_ref().map(|lane| lane.run());
-    let length = runs.iter().map(|run| run.len()).min().unwrap_or(0);
-    unit.compress(&mut states, runs.map(|run| &run[..length]));
-    for (lane, state) in lanes.into_iter().zip(states) {
+fn step<'a, I: Iterator<Item = &'a [u8]>>(engine: Engine, lanes: &mut [Lane<'a, I>]) {
+    let length = lanes.iter().map(|lane| lane.run().len()).min().unwrap_or(0);
+    let mut states = [INITIAL_STATE; MAX_LANES];
+    let mut runs: [&[Chunk]; MAX_LANES] = [&[]; MAX_LANES];
+    for (lane, (state, run)) in lanes.iter().zip(states.iter_mut().zip(&mut runs)) {
+        (*state, *run) = (lane.state, &lane.run()[..length]);
+    }
+    engine.compress(&mut states[..lanes.len()], &runs[..lanes.len()]);
+    for (lane, state) in lanes.iter_mut().zip(states) {
         lane.state = state;
         lane.advance(length);
     }
@@ -192,14 +196,16 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Lane<'a, I> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::unit::ShaUnit;
+    use super::vectors::Vectors;
     use super::*;
 
-    /// Both ways, or the one that this machine has.
-    fn both(messages: &[Vec<&[u8]>]) -> Vec<Vec<PieceHash>> {
+    /// All ways, or those that this machine has.
+    fn all_ways(messages: &[Vec<&[u8]>]) -> Vec<Vec<PieceHash>> {
         let messages = || messages.iter().map(|message| message.iter().copied());
-        let mut ways = vec![one_by_one(messages())];
-        ways.extend(ShaUnit::detect().map(|unit| interleaved(unit, messages())));
-        ways.push(digest_all(messages()));
+        let mut ways = vec![one_by_one(messages()), digest_all(messages())];
+        let parts = [ShaUnit::detect().map(Engine::Unit), Vectors::detect().map(Engine::Vectors)];
+        ways.extend(parts.into_iter().flatten().map(|engine| interleaved(engine, messages())));
         ways
     }
 
@@ -217,7 +223,7 @@ mod tests {
             vec![b"01234567".as_slice(); 80],
             vec![],
         ];
-        for digests in both(&messages) {
+        for digests in all_ways(&messages) {
             let digests: Vec<String> = digests.iter().map(hex).collect();
             assert_eq!(
                 digests,
@@ -238,7 +244,7 @@ mod tests {
         let messages: Vec<Vec<&[u8]>> = (0..=200).map(|length| vec![&bytes[..length]]).collect();
         let expected: Vec<PieceHash> =
             (0..=200).map(|length| Sha1::digest(&bytes[..length]).into()).collect();
-        assert!(both(&messages).iter().all(|digests| *digests == expected));
+        assert!(all_ways(&messages).iter().all(|digests| *digests == expected));
     }
 
     #[test]
@@ -261,11 +267,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn digests_are_those_of_the_sha1_crate(messages in prop::collection::vec(message(), 1..10)) {
+        fn digests_are_those_of_the_sha1_crate(messages in prop::collection::vec(message(), 1..20)) {
             let expected: Vec<PieceHash> =
                 messages.iter().map(|(bytes, _)| Sha1::digest(bytes).into()).collect();
             let slices: Vec<Vec<&[u8]>> = messages.iter().map(|(bytes, cuts)| cut(bytes, cuts)).collect();
-            for digests in both(&slices) {
+            for digests in all_ways(&slices) {
                 prop_assert_eq!(&digests, &expected);
             }
         }

@@ -1,6 +1,6 @@
 //! The SHA unit of an x86-64 processor: the rounds of SHA-1, in several lanes at once.
 //!
-//! Called by the lanes of [`super`] alone, with whole chunks. All that is unsafe about hashing is here.
+//! Called by [`engine`](super::engine) alone, with whole chunks.
 //!
 //! What is hot is written with plain loops over lanes and arrays of vectors. A closure given to `map` or an iterator
 //! over lanes of structs is compiled apart from the features or in another order, as the build has it: it is up to 25
@@ -29,7 +29,7 @@ mod arch {
         /// Takes a run of chunks into the state of each lane. The runs are of one length.
         pub(in super::super) fn compress<const LANES: usize>(
             self,
-            states: &mut [State; LANES],
+            states: [&mut State; LANES],
             runs: [&[Chunk]; LANES],
         ) {
             // SAFETY: only `detect` makes a `ShaUnit`, and it has found the features that `compress` enables.
@@ -38,7 +38,7 @@ mod arch {
     }
 
     #[target_feature(enable = "sha,ssse3,sse4.1")]
-    fn compress<const LANES: usize>(states: &mut [State; LANES], runs: [&[Chunk]; LANES]) {
+    fn compress<const LANES: usize>(states: [&mut State; LANES], runs: [&[Chunk]; LANES]) {
         let zeros = _mm_setzero_si128();
         let mut lanes = Lanes {
             abcd: [zeros; LANES],
@@ -47,12 +47,12 @@ mod arch {
             words: [[zeros; LANES]; 4],
         };
         for (lane, state) in states.iter().enumerate() {
-            lanes.enter(lane, *state);
+            lanes.enter(lane, **state);
         }
         for chunk in 0..runs.first().map_or(0, |run| run.len()) {
             lanes.compress(&runs, chunk);
         }
-        for (lane, state) in states.iter_mut().enumerate() {
+        for (lane, state) in states.into_iter().enumerate() {
             *state = lanes.state(lane);
         }
     }
@@ -169,7 +169,7 @@ mod arch {
 
         pub(in super::super) fn compress<const LANES: usize>(
             self,
-            _: &mut [State; LANES],
+            _: [&mut State; LANES],
             _: [&[Chunk]; LANES],
         ) {
             match self {}

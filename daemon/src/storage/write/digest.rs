@@ -8,7 +8,7 @@ use super::disk::Disk;
 use super::piece::Parts;
 use super::{BlockDigest, WriteError};
 use crate::storage::hash::PieceHash;
-use crate::storage::sha1::{MAX_LANES, digest_all};
+use crate::storage::sha1::{digest_all, lanes};
 use crate::storage::torrent::Torrent;
 
 /// A piece of which every block is there.
@@ -56,7 +56,7 @@ pub(super) fn hash_blocks(whole: &Whole, disk: &mut Disk) -> Result<Vec<BlockDig
     let Whole { torrent, piece, parts, .. } = whole;
     let parts: Vec<_> = parts.iter().collect();
     let mut digests = Vec::with_capacity(parts.len());
-    for group in parts.chunks(MAX_LANES) {
+    for group in parts.chunks(lanes()) {
         let mut read_back = Vec::new();
         for (begin, part) in group {
             let mut buffer = Vec::new();

@@ -9,6 +9,7 @@ mod credits;
 mod digest;
 mod disk;
 mod download;
+mod gathering;
 mod piece;
 pub mod place;
 mod sync;

@@ -17,18 +17,16 @@ use super::credits::Credits;
 use super::digest::{Whole, hash_blocks, hash_pieces};
 use super::disk::Disk;
 use super::download::{Added, Download};
+use super::gathering::Gathering;
 use super::piece::Parts;
 use super::sync::{self, Durable, SyncJob};
 use super::writer::{Control, Counters, Reporter};
 use super::{BlockDigest, Deposit, Report, WriteError};
-use crate::storage::sha1::MAX_LANES;
 use crate::storage::torrent::Torrent;
 
 /// How long the first block waits for others: they come by the dozen, and each that finds this thread asleep costs its
 /// ring thread a system call.
-const LINGER: Duration = Duration::from_millis(1);
-/// How long a piece waits for others to be hashed together with.
-const GATHER: Duration = Duration::from_millis(5);
+const LINGER: Duration = Duration::from_micros(500);
 /// How often a full disk is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -39,9 +37,8 @@ pub(super) struct WriterThread {
     credits: Credits,
     disk: Disk,
     downloads: HashMap<InfoHash, Download>,
-    /// Pieces that are whole, and until when they wait for company.
-    whole: VecDeque<(InfoHash, u32)>,
-    gather_until: Option<Instant>,
+    /// Pieces that are to be hashed.
+    whole: Gathering,
     /// Pieces that match and are to be written.
     matched: VecDeque<Matched>,
     /// Pieces that were written since the last sync.
@@ -95,8 +92,7 @@ impl WriterThread {
             credits,
             disk,
             downloads: HashMap::new(),
-            whole: VecDeque::new(),
-            gather_until: None,
+            whole: Gathering::default(),
             matched: VecDeque::new(),
             written: Vec::new(),
             full: None,
@@ -110,7 +106,7 @@ impl WriterThread {
             self.advance();
         }
         self.take_deposits();
-        self.gather_until = None;
+        self.whole.end();
         // What does not fit now is fetched again.
         let _ = self.hash_and_write();
     }
@@ -118,7 +114,7 @@ impl WriterThread {
     /// Waits for something to do; false at the end.
     fn wait(&mut self) -> bool {
         let (deposits, controls) = (self.ports.deposits.clone(), self.ports.controls.clone());
-        let wake_at = self.full.as_ref().map_or(self.gather_until, |full| Some(full.retry_at));
+        let wake_at = self.full.as_ref().map_or(self.whole.due_at(), |full| Some(full.retry_at));
         let wake = wake_at.map_or_else(never, at);
         select! {
             recv(deposits) -> deposit => {
@@ -167,9 +163,9 @@ impl WriterThread {
             }
             Added::Last => {
                 count(&counters.received_bytes, block.length.into());
-                self.whole.push_back((info_hash, block.piece));
-                self.gather_until.get_or_insert_with(|| Instant::now() + GATHER);
-                self.tell_full(info_hash, torrent.info().geometry().length_of(block.piece).into());
+                let length = torrent.info().geometry().length_of(block.piece);
+                self.whole.add(info_hash, block.piece, length, Instant::now());
+                self.tell_full(info_hash, length.into());
             }
         }
     }
@@ -200,10 +196,7 @@ impl WriterThread {
         if let Some(download) = self.downloads.remove(&info_hash) {
             self.disk.close(download.torrent());
         }
-        self.whole.retain(|(of, _)| *of != info_hash);
-        if self.whole.is_empty() {
-            self.gather_until = None;
-        }
+        self.whole.forget(info_hash);
         self.matched.retain(|matched| matched.whole.torrent.info_hash() != info_hash);
         if let Some(full) = &mut self.full {
             full.told.remove(&info_hash);
@@ -257,27 +250,15 @@ impl WriterThread {
 
     fn hash_and_write(&mut self) -> Result<(), NoRoom> {
         self.write_matched()?;
-        while self.is_batch_due() {
-            let mut batch = Vec::with_capacity(MAX_LANES);
-            while batch.len() < MAX_LANES
-                && let Some((info_hash, piece)) = self.whole.pop_front()
-            {
-                let download = self.downloads.get_mut(&info_hash);
-                batch.extend(download.and_then(|download| download.take_whole(piece)));
-            }
+        while let Some(batch) = self.whole.take_batch(Instant::now()) {
+            let take = |(info_hash, piece)| self.downloads.get_mut(&info_hash)?.take_whole(piece);
+            let batch = batch.into_iter().filter_map(take).collect();
             for (whole, hash) in hash_pieces(batch, &mut self.disk) {
                 self.compare(whole, hash);
             }
-            self.gather_until = (!self.whole.is_empty()).then(|| Instant::now() + GATHER);
             self.write_matched()?;
         }
         Ok(())
-    }
-
-    /// Whether there are pieces to be hashed, and enough of them to fill the lanes or none to wait for any longer.
-    fn is_batch_due(&self) -> bool {
-        let has_waited = self.gather_until.is_none_or(|until| until <= Instant::now());
-        self.whole.len() >= MAX_LANES || (has_waited && !self.whole.is_empty())
     }
 
     fn compare(&mut self, whole: Whole, hash: Result<[u8; 20], WriteError>) {
