@@ -13,8 +13,10 @@ const SIZE: (u32, u32) = (820, 460);
 const MARGIN: u32 = 14;
 const LABEL_AREA: u32 = 46;
 const POINT: u32 = 4;
-/// So much of the height is left free above the highest point.
-const HEADROOM: f64 = 1.1;
+/// So much of the height is left free above the highest point: the legend stands there.
+const HEADROOM: f64 = 1.4;
+/// And of the width beside the last.
+const SIDEROOM: f64 = 1.1;
 
 /// A line of the plot.
 struct Line {
@@ -41,7 +43,7 @@ pub fn draw(outcome: &Outcome, path: &Path) -> Result<(), Box<dyn std::error::Er
         .margin(MARGIN)
         .x_label_area_size(LABEL_AREA)
         .y_label_area_size(LABEL_AREA)
-        .build_cartesian_2d((1.0..width * HEADROOM).log_scale(), 0.0..most)?;
+        .build_cartesian_2d((1.0..width * SIDEROOM).log_scale(), 0.0..most)?;
     chart
         .configure_mesh()
         .x_desc("connections")
