@@ -126,7 +126,7 @@ impl Hashing<'_> {
     }
 
     /// Pieces that a thread hashes at a time: as many as there are lanes, where that leaves no thread without.
-    fn lanes(&self) -> usize {
+    fn pieces_at_a_time(&self) -> usize {
         (self.geometry.piece_count() as usize / rayon::current_num_threads()).clamp(1, lanes())
     }
 
@@ -134,7 +134,8 @@ impl Hashing<'_> {
         &'a self,
         pieces: &'a mut [Option<PieceHash>],
     ) -> impl ParallelIterator<Item = SpanTask<'a>> {
-        let length = in_memory(SPAN_LENGTH / u64::from(self.geometry.piece_length())).max(self.lanes());
+        let length =
+            in_memory(SPAN_LENGTH / u64::from(self.geometry.piece_length())).max(self.pieces_at_a_time());
         let firsts = (0..self.geometry.piece_count()).into_par_iter().step_by(length);
         pieces.par_chunks_mut(length).zip(firsts).map(|(pieces, first)| SpanTask {
             hasher: PieceHasher::new(self.geometry, first, pieces),

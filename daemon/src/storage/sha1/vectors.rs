@@ -16,8 +16,8 @@ mod arch {
     use super::super::{Chunk, State};
     use super::VECTOR_LANES;
 
-    /// Words of a chunk that one vector holds.
-    const HALF: usize = 8;
+    /// Words of half a chunk: as many as a vector holds when it is loaded.
+    const HALF: usize = size_of::<Chunk>() / size_of::<u32>() / 2;
 
     /// The vectors of this processor: proof that there are such.
     #[derive(Debug, Clone, Copy)]
@@ -67,11 +67,12 @@ mod arch {
     #[target_feature(enable = "avx2")]
     fn words(runs: &[&[Chunk]; VECTOR_LANES], chunk: usize) -> [[Words; HALF]; 2] {
         let mut halves = [[_mm256_setzero_si256(); HALF]; 2];
-        for (half, rows) in halves.iter_mut().enumerate() {
+        for (half, words) in halves.iter_mut().enumerate() {
+            let mut rows = [_mm256_setzero_si256(); VECTOR_LANES];
             for lane in 0..VECTOR_LANES {
                 rows[lane] = load(&runs[lane][chunk], half);
             }
-            *rows = turned(*rows);
+            *words = turned(rows);
         }
         halves
     }
@@ -133,11 +134,11 @@ mod arch {
         unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
     }
 
-    /// Turns eight words of each lane into a word of all lanes, eight times, and their bytes (RFC 3174 has the highest
-    /// first).
+    /// From a vector of words for each lane to a vector of lanes for each word. Their bytes are turned as well: RFC 3174 has
+    /// the highest first.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn turned(rows: [Words; HALF]) -> [Words; HALF] {
+    fn turned(rows: [Words; VECTOR_LANES]) -> [Words; HALF] {
         let bytes = _mm256_set_epi64x(
             0x0c0d_0e0f_0809_0a0b,
             0x0405_0607_0001_0203,

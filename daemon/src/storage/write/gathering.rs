@@ -55,9 +55,9 @@ impl Gathering {
 
     /// Takes out those that are to be hashed next, once they are enough, or have waited.
     pub(super) fn take_batch(&mut self, now: Instant) -> Option<Vec<(InfoHash, u32)>> {
-        let enough = self.enough();
         let has_waited = self.until.is_none_or(|until| until <= now);
-        let count = enough.or(has_waited.then_some(self.pieces.len()).filter(|count| *count > 0))?;
+        let all = (has_waited && !self.pieces.is_empty()).then_some(self.pieces.len());
+        let count = self.enough().or(all)?;
         let batch = self.pieces.drain(..count).map(|gathered| (gathered.info_hash, gathered.piece));
         let batch = batch.collect();
         // Those that are to end wait no more than before.
